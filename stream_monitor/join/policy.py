@@ -1,0 +1,33 @@
+"""What the join was told: how far a label may lie from its prediction, and how long duplicates are recognised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_LABELS_KEPT = 8  # differing labels remembered for one prediction_id: the first seven and the newest
+_GRANULES = 128  # expiry and deadline ledgers have about this many steps within one join window
+
+
+@dataclass(frozen=True, slots=True)
+class JoinPolicy:
+    """`join_window_ms` None: labels are not joined, only duplicates within `deduplicate_ms` are recognised.
+
+    `slack_ms` is how much longer than that an entry is kept for events that come out of order.
+    """
+
+    join_window_ms: int | None
+    deduplicate_ms: int
+    slack_ms: int = 3_600_000
+
+    @property
+    def keep_ms(self) -> int:
+        return max(self.join_window_ms or 0, self.deduplicate_ms) + self.slack_ms
+
+    def granule_ms(self, pane_ms: int) -> int:
+        """Step of the deadline ledger: a whole number of panes, at least 1/128 of the join window."""
+        return pane_ms * max(1, -(-(self.join_window_ms or 0) // (_GRANULES * pane_ms)))
+
+    def expires_ms(self, newest_ms: int) -> int:
+        """When an entry whose newest event is at `newest_ms` may be dropped, rounded up to a step of its life."""
+        step = max(60_000, self.keep_ms // _GRANULES)
+        return -(-(newest_ms + self.keep_ms) // step) * step

@@ -1,0 +1,80 @@
+"""Everything the two folds were told, frozen: built by the composition root from the config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from stream_monitor.alerts.rule import DEFAULT_RULES, RulePolicy
+from stream_monitor.detectors.policy import DetectorPolicy
+from stream_monitor.events.policy import OutcomePolicy, Task
+from stream_monitor.join.policy import JoinPolicy
+from stream_monitor.metrics.policy import MetricPolicy
+from stream_monitor.windows.grid import WindowSpec, pane_size
+
+_MINUTE = 60_000
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePolicy:
+    """Where a model's reference comes from: a profile file, the stream's first events, or nowhere."""
+
+    kind: Literal["profile", "bootstrap", "none"] = "bootstrap"
+    events: int = 10_000
+    max_age_ms: int | None = _DAY
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPolicy:
+    """One model. `segments` are combinations of tag names; `join` None: neither labels nor deduplication."""
+
+    name: str
+    outcome: OutcomePolicy = OutcomePolicy(task=Task.BINARY, positive_class="1")
+    reference: ReferencePolicy = ReferencePolicy()
+    windows: tuple[WindowSpec, ...] = (WindowSpec(5 * _MINUTE, 5 * _MINUTE), WindowSpec(_HOUR, 5 * _MINUTE))
+    max_out_of_order_ms: int = 10_000
+    allowed_lateness_ms: int = 2 * _MINUTE
+    join: JoinPolicy | None = None
+    segments: tuple[tuple[str, ...], ...] = ()
+    detectors: tuple[DetectorPolicy, ...] = ()
+    metrics: MetricPolicy = MetricPolicy()
+    retire_after_ms: int = 7 * _DAY
+
+    @property
+    def pane_ms(self) -> int:
+        return pane_size(self.windows)
+
+    @property
+    def joins_labels(self) -> bool:
+        return self.join is not None and self.join.join_window_ms is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The whole monitor. `unlisted` is the template for models that register themselves (no reference)."""
+
+    models: Mapping[str, ModelPolicy]
+    unlisted: ModelPolicy = ModelPolicy(name="", reference=ReferencePolicy(kind="none"))
+    rules: tuple[RulePolicy, ...] = DEFAULT_RULES
+    target_false_alarms_per_day: float = 0.1
+    max_models: int = 100
+    max_series: int = 1_000
+    panes_partitions: int = 4
+    idle_timeout_ms: int = 30_000
+    progress_timeout_ms: int = 15_000
+    stalled_after_ms: int = 5 * _MINUTE
+    live_horizon_ms: int | None = _DAY
+    revision_interval_ms: int = 10_000
+    reject_flood_share: float = 0.1
+    hash_key: bytes = b"stream-monitor"
+    redact_dead_letters: bool = False
+    source: str = "stream-monitor"
+    topics: Mapping[str, str] = field(default_factory=lambda: {"predictions": "predictions", "labels": "labels"})
+
+    def model(self, name: str) -> ModelPolicy:
+        """The policy of `name`, listed or made from the template."""
+        found = self.models.get(name)
+        return found if found is not None else replace(self.unlisted, name=name)
