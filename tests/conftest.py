@@ -1,0 +1,37 @@
+"""Fixtures shared by all tests: one real Kafka broker a session, own topics and groups a test."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.broker.source import Broker, NoBroker, running_broker
+from tests.broker.topics import TopicSpace
+
+REQUIRE_VARIABLE = "STREAM_MONITOR_REQUIRE_BROKER"
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A real broker, or a skip that says why; a failure instead where one is demanded."""
+    try:
+        with running_broker() as running:
+            yield running
+    except NoBroker as error:
+        if os.environ.get(REQUIRE_VARIABLE) == "1":
+            pytest.fail(f"{error} ({REQUIRE_VARIABLE}=1 demands one)", pytrace=False)
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def bootstrap(broker: Broker) -> str:
+    return broker.bootstrap
+
+
+@pytest.fixture
+def topics(bootstrap: str, request: pytest.FixtureRequest) -> TopicSpace:
+    """Names, creation, producing and reading back of topics that belong to this test alone."""
+    return TopicSpace(bootstrap, re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name))
