@@ -1,0 +1,96 @@
+"""The internal messages on the panes topic: what ingest folded (deltas), then how far it has read (progress).
+
+One flush writes, to each panes partition, the deltas of its models and then one progress, in one transaction.  Every
+message carries the source ranges of its flush, so that evaluate drops repeats and sees gaps.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from stream_monitor.errors import FormatError
+from stream_monitor.windows.watermark import SourceProgress
+
+FORMAT = 1
+
+
+class Basis(StrEnum):
+    """Which timestamp puts an event into a window."""
+
+    PREDICTION = "prediction"
+    LABEL = "label"
+
+
+class SourceRange(msgspec.Struct, array_like=True):
+    """Offsets `[start, end)` of one source partition."""
+
+    role: str
+    partition: int
+    start: int
+    end: int
+
+
+class PaneDelta(msgspec.Struct, array_like=True):
+    """What one flush adds to one pane. `version` None: figures of the model as a whole (labels without prediction)."""
+
+    version: str | None
+    segment: dict[str, str]
+    basis: Basis
+    start_ms: int
+    data: bytes
+
+
+class Delta(msgspec.Struct, tag="delta", tag_field="kind"):
+    v: int
+    model: str
+    ranges: list[SourceRange]
+    panes: list[PaneDelta]
+
+
+class Progress(msgspec.Struct, tag="progress", tag_field="kind"):
+    """`counts`: partitions of the source topics. `events`, `rejects`: of this flush, all models, by role and reason."""
+
+    v: int
+    instance: str
+    sources: list[SourceProgress]
+    counts: dict[str, int]
+    events: int = 0
+    rejects: dict[str, int] = {}
+
+
+Message = Delta | Progress
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+class _Version(msgspec.Struct):
+    v: int
+
+
+_version_decoder = msgspec.msgpack.Decoder(_Version)
+
+
+def encode(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> Message:
+    """Read a panes message; FormatError names the format version where it is not the one this program writes."""
+    try:
+        return _decoder.decode(data) if _version_decoder.decode(data).v == FORMAT else _refuse(data)
+    except msgspec.DecodeError as error:
+        raise FormatError(
+            f"a panes message must be a delta or progress of format {FORMAT}; found {len(data)} bytes that are not "
+            f"({error})",
+            mend="check that nothing else writes to the panes topic",
+        ) from error
+
+
+def _refuse(data: bytes) -> Message:
+    found = _version_decoder.decode(data).v
+    raise FormatError(
+        f"this version reads panes messages of format {FORMAT}; found format {found}",
+        mend="run ingest and evaluate in the same version of stream-monitor",
+    )

@@ -1,0 +1,130 @@
+"""Event-time progress of the source partitions, and the watermark of a model that follows from it.
+
+A watermark says: no more events before this are expected.  It is the least of the newest event times of the source
+partitions that can still bring events, less the allowed disorder.  What we do not know holds it back: a partition
+that was never heard of, one whose owner fell silent, one that has not caught up.  A partition that its owner calls
+idle for the model does not count.  If all are idle the watermark stays; closing by the clock is the caller's choice
+and never makes an event late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+
+class SourceProgress(msgspec.Struct, array_like=True):
+    """What the owner of one source partition says at a flush.
+
+    `start`, `end`: offsets [start, end) that this flush consumed.  `newest_ms`: newest event time a model in this
+    flush.  `caught_up`: all that stood in the partition one idle timeout ago is consumed.  `active`: models that had
+    an event here since then.
+    """
+
+    role: str
+    partition: int
+    start: int
+    end: int
+    newest_ms: dict[str, int] = {}
+    caught_up: bool = False
+    active: list[str] = []
+
+
+class SourceState(msgspec.Struct, array_like=True):
+    """What is known of one source partition; `heard_ms` is the record time of its newest progress."""
+
+    position: int
+    heard_ms: int
+    caught_up: bool = False
+    active: list[str] = []
+    newest_ms: dict[str, int] = {}
+
+
+class Sources(msgspec.Struct, array_like=True):
+    """All source partitions, by role. `counts`: partitions a topic has, from its metadata."""
+
+    known: dict[str, dict[int, SourceState]] = {}
+    counts: dict[str, int] = {}
+    heard_ms: int = 0
+
+    def state(self, role: str, partition: int) -> SourceState | None:
+        return self.known.get(role, {}).get(partition)
+
+    def observe(self, progress: SourceProgress, record_ms: int) -> None:
+        """Take in one owner's word."""
+        partitions = self.known.setdefault(progress.role, {})
+        self.heard_ms = max(self.heard_ms, record_ms)
+        state = partitions.get(progress.partition)
+        if state is None:
+            state = partitions[progress.partition] = SourceState(progress.end, record_ms)
+        state.position = progress.end
+        state.heard_ms = max(state.heard_ms, record_ms)
+        state.caught_up = progress.caught_up
+        state.active = progress.active
+        for model, moment in progress.newest_ms.items():
+            state.newest_ms[model] = max(moment, state.newest_ms.get(model, moment))
+
+    def newest_ms(self, model: str, roles: Iterable[str]) -> int | None:
+        """Newest event time of `model` over all partitions of `roles`."""
+        moments = [
+            state.newest_ms[model]
+            for role in roles
+            for state in self.known.get(role, {}).values()
+            if model in state.newest_ms
+        ]
+        return max(moments, default=None)
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The watermark of a model now.
+
+    `watermark_ms` None: held, `holding` names by whom (role, partition).  `all_idle`: every expected partition is idle.
+    """
+
+    watermark_ms: int | None
+    all_idle: bool
+    holding: tuple[tuple[str, int], ...] = ()
+
+
+def read_watermark(
+    sources: Sources,
+    model: str,
+    roles: Iterable[str],
+    *,
+    max_out_of_order_ms: int,
+    silent_after_ms: int,
+    now_ms: int | None = None,
+) -> Reading:
+    """The watermark of `model` over the topics `roles`.
+
+    `silent_after_ms`: an owner not heard of for this long, against the newest word of any owner (and `now_ms` where
+    given), is taken for gone, and its partition holds the watermark until a new owner speaks.
+    """
+    reference_ms = sources.heard_ms if now_ms is None else max(now_ms, sources.heard_ms)
+    least: int | None = None
+    holding: list[tuple[str, int]] = []
+    expected = 0
+    for role in roles:
+        known: Mapping[int, SourceState] = sources.known.get(role, {})
+        count = sources.counts.get(role, 0)
+        if count == 0:
+            holding.append((role, -1))
+        for partition in range(count):
+            expected += 1
+            state = known.get(partition)
+            if state is None or reference_ms - state.heard_ms > silent_after_ms:
+                holding.append((role, partition))
+                continue
+            if state.caught_up and model not in state.active:
+                continue
+            newest = state.newest_ms.get(model)
+            if newest is None:
+                holding.append((role, partition))
+            else:
+                least = newest if least is None else min(least, newest)
+    if holding:
+        return Reading(None, False, tuple(holding))
+    if least is None:
+        return Reading(None, expected > 0)
+    return Reading(least - max_out_of_order_ms, False)
