@@ -1,0 +1,129 @@
+"""Predictions of one model, as columns, into the panes of prediction time.
+
+The per-event path: no object an event beyond the decoded row, one `bincount` a batch and segment level, one sketch
+update a pane.  What it costs beside parsing is in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_monitor.events.columns import FeatureLayout, feature_columns, raw_features
+from stream_monitor.events.outcome import Predicted, predicted
+from stream_monitor.events.policy import OutcomePolicy, Task
+from stream_monitor.events.prediction import PredictionRow
+from stream_monitor.pipeline.book import PaneBook, PaneKey, Segment, segments_of
+from stream_monitor.pipeline.policy import ModelPolicy
+from stream_monitor.reference.layout import bin_layout, feature_layout
+from stream_monitor.reference.profile import Profile
+from stream_monitor.sketches.bins import BinCounter
+
+
+class PredictionFolder:
+    """Folds the predictions of one model under one profile (or none) into a book."""
+
+    def __init__(self, policy: ModelPolicy, profile: Profile | None, hash_key: bytes) -> None:
+        self._policy = policy
+        self._hash_key = hash_key
+        self.profile = profile
+        self.layout: FeatureLayout | None = None if profile is None else feature_layout(profile)
+        self._counter = None if profile is None else BinCounter(bin_layout(profile), hash_key)
+
+    def fold(self, rows: Sequence[PredictionRow], timestamps: Sequence[int], book: PaneBook) -> None:
+        """Add rows (already without duplicates) to their panes, in the overall series and each segment."""
+        if not rows:
+            return
+        policy = self._policy
+        pane_ms = policy.pane_ms
+        moments = np.fromiter(timestamps, np.int64, len(timestamps))
+        starts = moments - moments % pane_ms
+        latencies = np.fromiter(
+            (np.nan if row.latency_seconds is None else row.latency_seconds for row in rows), np.float64, len(rows)
+        )
+        counts = self._binned(rows, moments)
+        raw = self._raw(rows)
+        versions = [row.model_version for row in rows]
+        levels: list[Sequence[Segment]] = [list(repeat((), len(rows)))]
+        if policy.segments:
+            by_row = [segments_of(row.tags, policy.segments) for row in rows]
+            levels.extend([row[level] for row in by_row] for level in range(1, len(policy.segments) + 1))
+        for level in levels:
+            groups, keys = _grouped(policy.name, versions, level, starts.tolist())
+            sizes = np.bincount(groups, minlength=len(keys))
+            table = None if counts is None else counts(groups, len(keys))
+            for group, key in enumerate(keys):
+                pane = book.predictions(key)
+                pane.n += int(sizes[group])
+                if table is not None and self.profile is not None and table[group].any():
+                    pane.add_binned(self.profile.schema_id, table[group])
+                mine = slice(None) if len(keys) == 1 else groups == group
+                pane.add_latencies(latencies[mine])
+                if raw is not None and not key.segment:
+                    features, output = raw
+                    at = np.flatnonzero(groups == group).tolist()
+                    pane.add_raw({n: [v[i] for i in at] for n, v in features.items()}, [output[i] for i in at])
+
+    def _binned(self, rows: Sequence[PredictionRow], moments: NDArray[np.int64]) -> Any:
+        """A function (groups, n_groups) → counts, or None where nothing is binned."""
+        if self._counter is None or self.layout is None or self.profile is None:
+            return None
+        counter = self._counter
+        columns = feature_columns([row.features for row in rows], self.layout)
+        output = output_column(rows, self._policy.outcome)
+        since = self.profile.effective_from
+        early = None if since is None else moments < since
+        if early is None or not early.any():
+            return lambda groups, n_groups: counter.count(columns, output, groups, n_groups)
+
+        # Rows before the profile takes effect go to a group of their own, which is thrown away.
+        def count(groups: NDArray[np.intp], n_groups: int) -> NDArray[np.int64]:
+            return counter.count(columns, output, np.where(early, n_groups, groups), n_groups + 1)[:n_groups]
+
+        return count
+
+    def _raw(self, rows: Sequence[PredictionRow]) -> tuple[dict[str, list[object]], list[object]] | None:
+        if self.profile is not None or self._policy.reference.kind != "bootstrap":
+            return None
+        column = output_column(rows, self._policy.outcome)
+        output = [None if v != v else v for v in column.tolist()] if isinstance(column, np.ndarray) else column
+        return raw_features([row.features for row in rows]), list(output)
+
+
+def output_column(rows: Sequence[PredictionRow], outcome: OutcomePolicy) -> NDArray[np.float64] | list[object]:
+    """What PSI is of: the score of a binary model, the class of a multiclass one, the value of a regression."""
+    bodies = [row.prediction for row in rows]
+    if outcome.task is Task.REGRESSION:
+        return _floats([body.value for body in bodies])
+    if outcome.task is Task.BINARY:
+        if outcome.score_of == "positive":
+            scores = [body.score for body in bodies]
+            if None not in scores:
+                return _floats(scores)
+        return _floats([predicted(body, outcome).score for body in bodies])
+    return [predicted(body, outcome).label for body in bodies]
+
+
+def outcomes(rows: Sequence[PredictionRow], outcome: OutcomePolicy) -> list[Predicted]:
+    return [predicted(row.prediction, outcome) for row in rows]
+
+
+def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.fromiter((np.nan if value is None else value for value in values), np.float64, len(values))
+
+
+def _grouped(
+    model: str, versions: Sequence[str], segments: Sequence[Segment], starts: Sequence[int]
+) -> tuple[NDArray[np.intp], list[PaneKey]]:
+    """Number the (version, segment, pane) of each row in order of appearance."""
+    numbers: dict[tuple[str, Segment, int], int] = {}
+    groups = np.fromiter(
+        (numbers.setdefault(key, len(numbers)) for key in zip(versions, segments, starts, strict=True)),
+        np.intp,
+        len(versions),
+    )
+    return groups, [PaneKey(model, version, segment, start) for version, segment, start in numbers]

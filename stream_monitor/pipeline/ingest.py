@@ -1,0 +1,335 @@
+"""The first fold: predictions and labels in, pane deltas, progress and dead letters out.
+
+It keeps no sums across commits: `flush` hands out what was folded since the last one, `committed` makes the join
+entries permanent, `discarded` forgets everything since the last commit.  Pure: time comes in as an argument.
+Replaying records into the join store is the same fold with the flush thrown away.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stream_monitor.events.decode import LabelDecoder, PredictionDecoder
+from stream_monitor.events.label import LabelEvent
+from stream_monitor.events.policy import DecodePolicy
+from stream_monitor.events.prediction import PredictionRow
+from stream_monitor.events.rejects import DeadLetter, Reject, RejectReason, dead_letter
+from stream_monitor.join.overlay import Overlay
+from stream_monitor.join.store import JoinStore
+from stream_monitor.pipeline.book import PaneBook
+from stream_monitor.pipeline.fold_labels import LabelFolder
+from stream_monitor.pipeline.fold_predictions import PredictionFolder
+from stream_monitor.pipeline.joining import Joined, join_labels, join_predictions
+from stream_monitor.pipeline.latency import LatencyCounts
+from stream_monitor.pipeline.messages import FORMAT, Progress, SourceRange, encode
+from stream_monitor.pipeline.partition import partition_of
+from stream_monitor.pipeline.policy import ModelPolicy, Policies
+from stream_monitor.reference.profile import Profile
+from stream_monitor.windows.watermark import SourceProgress
+
+PREDICTIONS = "predictions"
+LABELS = "labels"
+_SWEEP_PATIENCE_MS = 3_600_000
+
+
+class Records(NamedTuple):
+    """Records of one source topic as columns of equal length, in the order of each partition."""
+
+    partitions: Sequence[int]
+    offsets: Sequence[int]
+    timestamps_ms: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+
+
+class Span(NamedTuple):
+    """Offsets `[start, end)` read of one source partition since the last commit, and whether it is caught up."""
+
+    start: int
+    end: int
+    caught_up: bool
+
+
+class OutMessage(NamedTuple):
+    """A record for the panes topic."""
+
+    partition: int
+    key: bytes | None
+    value: bytes
+
+
+@dataclass(slots=True)
+class IngestCounters:
+    """Increments of one flush; they count only once it is committed."""
+
+    consumed: Counter[str] = field(default_factory=Counter)  # role
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # role, reason
+    predictions: Counter[tuple[str, str]] = field(default_factory=Counter)  # model, version
+    joined: Counter[tuple[str, str]] = field(default_factory=Counter)  # model, outcome
+    latency: dict[str, LatencyCounts] = field(default_factory=dict)  # model
+    label_delay: dict[str, LatencyCounts] = field(default_factory=dict)  # model
+
+
+class IngestFlush(NamedTuple):
+    messages: list[OutMessage]
+    dead_letters: list[DeadLetter]
+    counters: IngestCounters
+
+
+class _Model:
+    """One model's folders under the profile in force."""
+
+    def __init__(self, policy: ModelPolicy, profile: Profile | None, hash_key: bytes) -> None:
+        self.policy = policy
+        self.predictions = PredictionFolder(policy, profile, hash_key)
+        self.labels = None if policy.join is None else LabelFolder(policy, policy.join, profile)
+
+
+class IngestFold:
+    """All source partitions of one worker."""
+
+    def __init__(
+        self,
+        policies: Policies,
+        decode: DecodePolicy,
+        profiles: Mapping[str, Profile],
+        store: JoinStore,
+        *,
+        instance: str,
+    ) -> None:
+        self._policies = policies
+        self._store = store
+        self._instance = instance
+        self._overlay = Overlay(store)
+        self._book = PaneBook()
+        self._models: dict[str, _Model] = {}
+        self._profiles: dict[str, Profile] = {}
+        self._decoder = PredictionDecoder(decode)
+        self._label_decoder = LabelDecoder(decode)
+        self._newest: dict[tuple[str, int], dict[str, int]] = {}  # of this flush
+        self._horizon: dict[tuple[str, int], dict[str, int]] = {}  # of this assignment
+        self._last_seen_ms: dict[tuple[str, int], dict[str, int]] = {}
+        self._dead: list[tuple[str, int, Reject, Records]] = []
+        self._counters = IngestCounters()
+        self._spans: Mapping[tuple[str, int], Span] = {}
+        self._flushed_ms = 0
+        self.adopt(profiles.values())
+
+    def adopt(self, profiles: Iterable[Profile]) -> None:
+        """Use these profiles from now on, each for events since its `effective_from`."""
+        for profile in profiles:
+            self._profiles[profile.model_name] = profile
+            self._models.pop(profile.model_name, None)
+        layouts = {}
+        for name in self._profiles:
+            model = self._model(name)
+            if model is not None and model.predictions.layout is not None:
+                layouts[name] = model.predictions.layout
+        self._decoder = self._decoder.with_layouts(layouts)
+
+    def predictions(self, records: Records) -> None:
+        """Fold a batch of the predictions topic."""
+        decoded = self._decoder.decode_batch(records.values, records.timestamps_ms)
+        self._counters.consumed[PREDICTIONS] += len(records.values)
+        self._reject(PREDICTIONS, decoded.rejects, records)
+        for name, places in _by_model(decoded.rows).items():
+            model = self._model(name)
+            if model is None:
+                self._reject(PREDICTIONS, [(decoded.index[i], self._too_many_models(name)) for i in places], records)
+                continue
+            rows = [decoded.rows[i] for i in places]
+            times = [decoded.timestamps[i] for i in places]
+            partitions = [records.partitions[decoded.index[i]] for i in places]
+            self._note(PREDICTIONS, name, partitions, times)
+            if model.labels is not None:
+                offsets = [records.offsets[decoded.index[i]] for i in places]
+                joined = join_predictions(self._overlay, model.policy, rows, times, partitions, offsets)
+                self._take(model, model.labels, joined)
+                rows = [rows[i] for i in joined.kept]
+                times = [times[i] for i in joined.kept]
+            model.predictions.fold(rows, times, self._book)
+            self._count(name, rows)
+
+    def labels(self, records: Records) -> None:
+        """Fold a batch of the labels topic."""
+        decoded = self._label_decoder.decode_batch(records.values, records.timestamps_ms)
+        self._counters.consumed[LABELS] += len(records.values)
+        self._reject(LABELS, decoded.rejects, records)
+        for name, places in _by_model(decoded.rows).items():
+            model = self._model(name)
+            partitions = [records.partitions[decoded.index[i]] for i in places]
+            times = [decoded.timestamps[i] for i in places]
+            if model is None:
+                self._reject(LABELS, [(decoded.index[i], self._too_many_models(name)) for i in places], records)
+                continue
+            self._note(LABELS, name, partitions, times)
+            if model.labels is None or not model.policy.joins_labels:
+                self._counters.joined[name, "labels_off"] += len(places)
+                continue
+            rows = [decoded.rows[i] for i in places]
+            offsets = [records.offsets[decoded.index[i]] for i in places]
+            self._take(model, model.labels, join_labels(self._overlay, model.policy, rows, times, partitions, offsets))
+
+    def flush(self, now_ms: int, spans: Mapping[tuple[str, int], Span], counts: Mapping[str, int]) -> IngestFlush:
+        """What was folded since the last commit. `spans`: by (role, partition), every owned one; `counts`: partitions
+        of each source topic, from its metadata."""
+        ranges = [SourceRange(role, partition, span.start, span.end) for (role, partition), span in spans.items()]
+        messages: list[OutMessage] = []
+        panes_partitions = self._policies.panes_partitions
+        for delta in self._book.deltas(ranges):
+            messages.append(
+                OutMessage(partition_of(delta.model, panes_partitions), delta.model.encode(), encode(delta))
+            )
+        progress = Progress(
+            v=FORMAT,
+            instance=self._instance,
+            sources=self._progress(now_ms, spans),
+            counts=dict(counts),
+            events=sum(self._counters.consumed.values()),
+            rejects=dict(_summed_by_reason(self._counters.rejected)),
+        )
+        messages.extend(OutMessage(partition, None, encode(progress)) for partition in range(panes_partitions))
+        self._spans = dict(spans)
+        self._flushed_ms = now_ms
+        return IngestFlush(messages, self._dead_letters(now_ms), self._counters)
+
+    def committed(self) -> int:
+        """The flush is in Kafka: make join entries permanent with their positions. Returns entries expired."""
+        expired = 0
+        for partition in {partition for _, partition in self._spans}:
+            positions = {role: span.end for (role, p), span in self._spans.items() if p == partition}
+            changes = self._overlay.changes(partition)
+            expired += self._store.write(partition, changes, positions, self._expire_before(partition))
+        self._start_anew()
+        return expired
+
+    def discarded(self) -> None:
+        """Forget everything since the last commit."""
+        self._start_anew()
+
+    def released(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """These (role, partition) belong to somebody else now."""
+        for owned in partitions:
+            for known in (self._newest, self._horizon, self._last_seen_ms):
+                known.pop(owned, None)
+            self._overlay.drop(owned[1])
+
+    def floor(self, role: str, partition: int) -> int | None:
+        """Lowest offset that the join entries written so far need; None: none."""
+        return self._store.floors(partition).get(role)
+
+    def _start_anew(self) -> None:
+        self._overlay.drop()
+        self._book.clear()
+        self._newest = {}
+        self._dead = []
+        self._counters = IngestCounters()
+        self._spans = {}
+
+    def _model(self, name: str) -> _Model | None:
+        model = self._models.get(name)
+        if model is None:
+            listed = name in self._policies.models
+            if not listed and self._unlisted() >= self._policies.max_models:
+                return None
+            policy = self._policies.model(name)
+            model = self._models[name] = _Model(policy, self._profiles.get(name), self._policies.hash_key)
+        return model
+
+    def _unlisted(self) -> int:
+        return sum(name not in self._policies.models for name in self._models)
+
+    def _too_many_models(self, name: str) -> Reject:
+        return Reject(
+            RejectReason.MODEL_LIMIT,
+            f"model {name!r} is not in the config, and limits.max_models ({self._policies.max_models}) models have "
+            "registered themselves already; add it under models or raise the limit",
+        )
+
+    def _take(self, model: _Model, labels: LabelFolder, joined: Joined) -> None:
+        name = model.policy.name
+        labels.expect(joined.expected, +1, self._book)
+        labels.pairs(joined.ids, joined.pairs, self._book)
+        labels.labels(joined.moments, self._book)
+        for outcome, count in joined.outcomes.items():
+            self._counters.joined[name, outcome] += count
+        if joined.pairs:
+            delays = self._counters.label_delay.setdefault(name, LatencyCounts())
+            delays.add((p.label.timestamp_ms - p.prediction.timestamp_ms) / 1000 for p in joined.pairs)
+
+    def _count(self, name: str, rows: Sequence[PredictionRow]) -> None:
+        versions = Counter(row.model_version for row in rows)
+        for version, count in versions.items():
+            self._counters.predictions[name, version] += count
+        self._counters.latency.setdefault(name, LatencyCounts()).add(
+            row.latency_seconds for row in rows if row.latency_seconds is not None
+        )
+
+    def _note(self, role: str, model: str, partitions: Sequence[int], times: Sequence[int]) -> None:
+        for partition in set(partitions):
+            mine = max(time for p, time in zip(partitions, times, strict=True) if p == partition)
+            for known in (self._newest, self._horizon):
+                newest = known.setdefault((role, partition), {})
+                newest[model] = max(mine, newest.get(model, mine))
+
+    def _progress(self, now_ms: int, spans: Mapping[tuple[str, int], Span]) -> list[SourceProgress]:
+        sources = []
+        for (role, partition), span in spans.items():
+            newest = self._newest.get((role, partition), {})
+            seen = self._last_seen_ms.setdefault((role, partition), {})
+            seen.update(dict.fromkeys(newest, now_ms))
+            active = [model for model, at in seen.items() if now_ms - at <= self._policies.idle_timeout_ms]
+            sources.append(SourceProgress(role, partition, span.start, span.end, newest, span.caught_up, active))
+        return sources
+
+    def _expire_before(self, partition: int) -> int | None:
+        """Event time behind which no entry is needed: the least over models and topics that may still bring events."""
+        least: int | None = None
+        for role in (PREDICTIONS, LABELS):
+            span = self._spans.get((role, partition))
+            newest = self._horizon.get((role, partition), {})
+            if span is None or (not newest and not span.caught_up):
+                return None
+            seen = self._last_seen_ms.get((role, partition), {})
+            for model, at in newest.items():
+                if self._flushed_ms - seen.get(model, self._flushed_ms) <= _SWEEP_PATIENCE_MS:
+                    least = at if least is None else min(least, at)
+        return least
+
+    def _reject(self, role: str, rejects: Iterable[tuple[int, Reject]], records: Records) -> None:
+        for place, reject in rejects:
+            self._counters.rejected[role, str(reject.reason)] += 1
+            self._dead.append((role, place, reject, records))
+
+    def _dead_letters(self, now_ms: int) -> list[DeadLetter]:
+        return [
+            dead_letter(
+                reject,
+                topic=self._policies.topics[role],
+                partition=records.partitions[place],
+                offset=records.offsets[place],
+                record_ms=records.timestamps_ms[place],
+                key=records.keys[place],
+                value=records.values[place],
+                emitted_ms=now_ms,
+                redact=self._policies.redact_dead_letters,
+            )
+            for role, place, reject, records in self._dead
+        ]
+
+
+def _by_model(rows: Sequence[PredictionRow] | Sequence[LabelEvent]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        places.setdefault(row.model_name, []).append(i)
+    return places
+
+
+def _summed_by_reason(rejected: Mapping[tuple[str, str], int]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for (_, reason), count in rejected.items():
+        total[reason] += count
+    return total
