@@ -1,0 +1,120 @@
+"""What is known of a feature before a profile exists: enough to make one, small enough to send.
+
+Numbers go to a signed DDSketch (1 % bins), to exact counts while there are at most 100 distinct ones, to
+minimum, maximum and exact sums; texts go to keyed-hash counts. Whether the feature is numeric is decided by the
+majority when the profile is built. Missing values are not counted here: a feature that no event of a batch
+carries is not in the batch's columns at all, so missing = events − numbers − texts − invalid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_monitor.sketches.codec import pack, unpack
+from stream_monitor.sketches.ddsketch import DDSketch
+from stream_monitor.sketches.distinct import DistinctCounts
+from stream_monitor.sketches.exact_sum import ExactSum
+from stream_monitor.sketches.key_counts import KeyCounts
+
+_VERSION: Final = 1
+_decoder: Final = msgspec.msgpack.Decoder(
+    tuple[int, int, float | None, float | None, bytes, bytes, bytes, bytes, bytes]
+)
+
+
+class RawFeature:
+    """`numbers` finite numbers (booleans are 0 and 1), `texts.total` texts, `invalid` others that are there."""
+
+    __slots__ = ("distinct", "invalid", "maximum", "minimum", "numbers", "quantiles", "squares", "sum", "texts")
+
+    def __init__(self) -> None:
+        self.numbers = 0
+        self.invalid = 0
+        self.minimum: float | None = None
+        self.maximum: float | None = None
+        self.quantiles = DDSketch()
+        self.distinct = DistinctCounts()
+        self.sum = ExactSum()
+        self.squares = ExactSum()
+        self.texts = KeyCounts()
+
+    @property
+    def is_empty(self) -> bool:
+        return self.numbers == 0 and self.invalid == 0 and self.texts.is_empty
+
+    @property
+    def is_numeric(self) -> bool:
+        """The majority's kind; a feature with neither numbers nor texts is numeric."""
+        return self.numbers >= self.texts.total
+
+    def update(self, values: Sequence[object], hash_key: bytes = b"") -> None:
+        """Adds values as decoded without layout: int, float, bool, str, None (missing), anything else invalid."""
+        numbers: list[float] = []
+        texts: list[str] = []
+        for value in values:
+            if isinstance(value, (int, float)):
+                try:
+                    numbers.append(float(value))
+                except OverflowError:  # an integer beyond 1e308
+                    self.invalid += 1
+            elif isinstance(value, str):
+                texts.append(value)
+            elif value is not None:
+                self.invalid += 1
+        if texts:
+            self.texts.update(texts, hash_key)
+        if numbers:
+            self._numbers(np.array(numbers))
+
+    def _numbers(self, values: NDArray[np.float64]) -> None:
+        finite = values[np.isfinite(values)] + 0.0  # -0.0 and 0.0 are one value
+        self.invalid += len(values) - len(finite)
+        if len(finite):
+            self.numbers += len(finite)
+            self._range(float(finite.min()), float(finite.max()))
+            self.quantiles.update(finite)
+            self.distinct.update(finite)
+            self.sum.update(finite)
+            self.squares.update_squares(finite)
+
+    def _range(self, low: float | None, high: float | None) -> None:
+        if low is not None and high is not None:
+            self.minimum = low if self.minimum is None else min(self.minimum, low)
+            self.maximum = high if self.maximum is None else max(self.maximum, high)
+
+    def merge(self, other: Self) -> None:
+        self.numbers += other.numbers
+        self.invalid += other.invalid
+        self._range(other.minimum, other.maximum)
+        self.quantiles.merge(other.quantiles)
+        self.distinct.merge(other.distinct)
+        self.sum.merge(other.sum)
+        self.squares.merge(other.squares)
+        self.texts.merge(other.texts)
+
+    def copy(self) -> Self:
+        new = type(self)()
+        new.merge(self)
+        return new
+
+    def to_bytes(self) -> bytes:
+        parts = (self.quantiles, self.distinct, self.sum, self.squares, self.texts)
+        head = (self.numbers, self.invalid, self.minimum, self.maximum)
+        return pack(_VERSION, *head, *(part.to_bytes() for part in parts))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        fields = unpack("raw feature", data, _VERSION, _decoder)
+        new = cls()
+        new.numbers, new.invalid, new.minimum, new.maximum = fields[:4]
+        new.quantiles = DDSketch.from_bytes(fields[4])
+        new.distinct = DistinctCounts.from_bytes(fields[5])
+        new.sum = ExactSum.from_bytes(fields[6])
+        new.squares = ExactSum.from_bytes(fields[7])
+        new.texts = KeyCounts.from_bytes(fields[8])
+        return new
