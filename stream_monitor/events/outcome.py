@@ -1,15 +1,41 @@
 """What a prediction or a label says, in canonical classes and numbers.
 
-Conventions as in columns.py: None is missing, +inf is present but invalid. Keeps nothing.
+Conventions as in columns.py: None is missing, +inf is present but invalid (NaN on the wire, or no probability where
+one is needed). Canonical classes: 1, 1.0 and "1" are "1", true is "true", then aliases.
+
+Binary models have exactly two classes, `known_classes`: the positive one and the negative one, which is
+  - the other of two configured classes;
+  - else by convention: "0" ↔ "1", "false" ↔ "true" (and true is read as 1, or 1 as true, whichever is configured);
+  - else "not_<positive>", and every label that is not positive is read as it: one class against the rest.
+A label that is none of the known classes stays as it is, for the caller to count as unknown. Keeps nothing.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream_monitor.events.label import LabelEvent
-from stream_monitor.events.policy import OutcomePolicy
+from stream_monitor.events.policy import OutcomePolicy, Task
 from stream_monitor.events.prediction import PredictionBody
+from stream_monitor.events.scalars import canonical_scalar
+
+V = TypeVar("V")
+
+_OPPOSITE = {"0": "1", "1": "0", "true": "false", "false": "true"}
+_NUMERIC_ALIASES = {"true": "1", "false": "0"}
+_BOOLEAN_ALIASES = {"1": "true", "0": "false"}
+_DEFAULT_ALIASES: dict[str, Mapping[str, str]] = {
+    "0": _NUMERIC_ALIASES,
+    "1": _NUMERIC_ALIASES,
+    "true": _BOOLEAN_ALIASES,
+    "false": _BOOLEAN_ALIASES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +50,109 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Actual:
+    """`label`: canonical class, `value`: finite."""
+
     label: str | None
     value: float | None
 
 
 def canonical_class(value: str | float | bool, policy: OutcomePolicy) -> str:
-    """The one spelling of a class: 1, 1.0 and "1" are "1"; then aliases."""
-    raise NotImplementedError
+    """The one spelling of a class. Configured aliases come before those for 1/true and 0/false."""
+    text = value if isinstance(value, str) else canonical_scalar(value)
+    alias = policy.class_aliases.get(text)
+    if alias is not None:
+        return alias
+    defaults = _DEFAULT_ALIASES.get(policy.positive_class or "")
+    return defaults.get(text, text) if defaults is not None else text
+
+
+def negative_class(policy: OutcomePolicy) -> str:
+    """The other class of a binary model."""
+    positive = policy.positive_class or ""
+    if len(policy.classes) == 2:
+        return next(name for name in policy.classes if name != positive)
+    if not policy.classes and positive in _OPPOSITE:
+        return _OPPOSITE[positive]
+    return f"not_{positive}"
 
 
 def known_classes(policy: OutcomePolicy) -> tuple[str, ...]:
-    """Classes that are scored; empty: any."""
-    raise NotImplementedError
+    """Classes that are scored: (negative, positive) if binary; the configured ones if multiclass, () for any."""
+    if policy.task is Task.BINARY:
+        return (negative_class(policy), policy.positive_class or "")
+    return policy.classes
+
+
+def is_known(label: str, policy: OutcomePolicy) -> bool:
+    """Whether a label, as predicted() or actual() gives it, is counted as a class."""
+    known = known_classes(policy)
+    return not known or label in known
 
 
 def predicted(body: PredictionBody, policy: OutcomePolicy) -> Predicted:
-    raise NotImplementedError
+    label = None if body.label is None else _class(body.label, policy)
+    scores = None if body.scores is None else _by_class(body.scores, policy)
+    if policy.task is Task.BINARY:
+        score = _positive_score(body.score, label, scores, policy)
+        if label is None and score is not None and math.isfinite(score):
+            is_positive = score >= policy.decision_threshold
+            label = policy.positive_class if is_positive else negative_class(policy)
+        return Predicted(label, score, body.value, scores)
+    if policy.task is Task.MULTICLASS and label is None and scores:
+        label = _most_likely(scores)
+    return Predicted(label, None, body.value, scores)
 
 
 def actual(event: LabelEvent, policy: OutcomePolicy) -> Actual:
-    raise NotImplementedError
+    label = event.actual.label
+    return Actual(None if label is None else _class(label, policy), event.actual.value)
+
+
+def output_numbers(bodies: Sequence[PredictionBody], policy: OutcomePolicy) -> NDArray[np.float64]:
+    """The output as a numeric column, as in FeatureColumns: score of binary models, else value."""
+    if policy.task is not Task.BINARY:
+        return np.fromiter([body.value for body in bodies], np.float64, len(bodies))
+    if policy.score_of == "positive":
+        scores = [body.score for body in bodies]
+        if None not in scores:
+            return np.fromiter(scores, np.float64, len(bodies))
+    return np.fromiter([predicted(body, policy).score for body in bodies], np.float64, len(bodies))
+
+
+def output_labels(bodies: Sequence[PredictionBody], policy: OutcomePolicy) -> list[str | None]:
+    """The output as a categorical column: predicted classes, None where there is none."""
+    return [predicted(body, policy).label for body in bodies]
+
+
+def _class(value: str | float | bool, policy: OutcomePolicy) -> str:
+    label = canonical_class(value, policy)
+    if policy.task is not Task.BINARY or label == policy.positive_class:
+        return label
+    rest = negative_class(policy)
+    if rest.startswith("not_") and (not policy.classes or label in policy.classes):
+        return rest
+    return label
+
+
+def _by_class(scores: dict[str, float], policy: OutcomePolicy) -> dict[str, float]:
+    return {canonical_class(name, policy): score for name, score in scores.items()}
+
+
+def _positive_score(
+    score: float | None, label: str | None, scores: dict[str, float] | None, policy: OutcomePolicy
+) -> float | None:
+    if score is None:
+        return None if scores is None else scores.get(policy.positive_class or "")
+    if policy.score_of == "positive":
+        return score
+    if label is None:
+        # Of which class it is the probability nobody said.
+        return math.inf
+    if not 0.0 <= score <= 1.0:
+        return math.inf
+    return score if label == policy.positive_class else 1.0 - score
+
+
+def _most_likely(scores: dict[str, float]) -> str | None:
+    finite = [(-score, name) for name, score in scores.items() if math.isfinite(score)]
+    return min(finite)[1] if finite else None

@@ -17,9 +17,9 @@ TimestampUnit = Literal["s", "ms", "us", "ns"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 _US_PER_UNIT: dict[TimestampUnit, int] = {"s": 1_000_000, "ms": 1_000, "us": 1}
-# What datetime can format: years 1 to 9999.
-MIN_MS = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MILLISECOND
-MAX_MS = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MILLISECOND
+# Years 1900 to 2999: what windows and deadlines add to a time in them can still be written by datetime.
+MIN_MS = (datetime(1900, 1, 1, tzinfo=UTC) - EPOCH) // MILLISECOND
+MAX_MS = (datetime(3000, 1, 1, tzinfo=UTC) - EPOCH) // MILLISECOND - 1
 
 AwareDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
 _DURATIONS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
@@ -29,21 +29,18 @@ def parse_timestamp(value: object, unit: TimestampUnit = "s") -> int:
     """Milliseconds since the epoch of RFC 3339 text, an aware datetime, or a number in `unit`.
 
     Raises ValueError, with a sentence for a person, for everything else: text without an offset (which hour
-    it names is a guess), booleans, NaN, and times outside the years 1 to 9999.
+    it names is a guess), booleans, NaN, and times outside the years 1900 to 2999.
     """
     if isinstance(value, str):
         value = _from_text(value)
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError(f"the time {value.isoformat()} has no offset; append Z or +hh:mm")
-        return (value - EPOCH) // MILLISECOND
+        return _within((value - EPOCH) // MILLISECOND, value.isoformat())
     if isinstance(value, bool) or not isinstance(value, int | float):
         kind = "null" if value is None else type(value).__name__
         raise ValueError(f"a time is RFC 3339 text or a number, found {kind}")
-    milliseconds = _from_number(value, unit)
-    if not MIN_MS <= milliseconds <= MAX_MS:
-        raise ValueError(f"{value!r:.40} in {unit} is not within the years 1 to 9999")
-    return milliseconds
+    return _within(_from_number(value, unit), f"{value:.17g} {unit}")
 
 
 def format_timestamp(ms: int) -> str:
@@ -57,6 +54,12 @@ def format_duration(ms: int) -> str:
         if ms % size == 0 and (ms or suffix == "s"):
             return f"{ms // size}{suffix}"
     raise AssertionError("unreachable: every integer is a number of milliseconds")
+
+
+def _within(ms: int, text: str) -> int:
+    if MIN_MS <= ms <= MAX_MS:
+        return ms
+    raise ValueError(f"{text} is not within the years 1900 to 2999")
 
 
 def _from_text(text: str) -> datetime:
