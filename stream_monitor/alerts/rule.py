@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Severity = Literal["info", "warning", "critical"]
+from stream_monitor.events.alert import Severity
+
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 
@@ -14,13 +14,14 @@ class RulePolicy:
     """A metric beyond a threshold for some windows. Selectors that are null match everything.
 
     above | below        exactly one; the value must lie strictly beyond it
-    clear                a firing alert ends when the value is no longer strictly beyond this (default: the threshold)
-    for_windows          consecutive windows without overlap, so that 12 slides of one hour are one piece of evidence
+    clear                a firing alert ends when the value is no longer strictly beyond this (null: threshold)
+    for_windows          windows in a row without overlap: 12 slides of one hour are one piece of evidence
+    class_               null: the binary or macro figure, not those of single classes
     segment              canonical label: "all" or "country=DE,plan=x"
     window               canonical label: "5m" or "1h/5m"
     cooldown_ms          after the end of an alert no new one fires for so long (event time)
     keep_firing_for_ms   the alert ends only when the metric has been clear for so long (event time)
-    stale_after_ms       without a usable figure for so long the alert ends as stale (event time; null: 10 windows)
+    stale_after_ms       without a usable figure for so long the alert ends as stale (null: 10 windows)
     """
 
     name: str
@@ -41,21 +42,15 @@ class RulePolicy:
 
     def __post_init__(self) -> None:
         if (self.above is None) == (self.below is None):
-            raise ValueError(
-                f"rule {self.name}: exactly one of above and below, found {self.above}, {self.below}"
-            )
+            raise ValueError(f"rule {self.name}: exactly one of above and below, found {self.above} and {self.below}")
         if self.clear is not None and not (
             self.clear <= self.above if self.above is not None else self.clear >= (self.below or 0.0)
         ):
-            raise ValueError(
-                f"rule {self.name}: clear {self.clear} must lie on the quiet side of the threshold"
-            )
+            raise ValueError(f"rule {self.name}: clear {self.clear} must be on the quiet side of the threshold")
         if self.for_windows < 1:
             raise ValueError(f"rule {self.name}: for must be at least 1 window, found {self.for_windows}")
         if self.severity not in SEVERITIES:
-            raise ValueError(
-                f"rule {self.name}: severity {self.severity!r}; accepted: {', '.join(SEVERITIES)}"
-            )
+            raise ValueError(f"rule {self.name}: severity {self.severity!r}; accepted: {SEVERITIES}")
         for name in ("cooldown_ms", "keep_firing_for_ms", "stale_after_ms"):
             if (value := getattr(self, name)) is not None and value < 0:
                 raise ValueError(f"rule {self.name}: {name} must not be negative, found {value}")

@@ -1,30 +1,144 @@
 """A change detector over one signal of a series: river's ADWIN or Page-Hinkley, made safe to keep and restore.
 
-Promises: NaN and infinities are skipped (one would blind the detector for ever); bytes round trips give
-identical behaviour; reading bytes runs no code but the detector classes' own. Costs: about 1 µs a value.
-Leaves to others: the order of the values (the pane's sample by label time, prediction_id).
+Promises: NaN, infinities and values beyond ±1e100 (whose squares overflow) are skipped, since one would blind the
+detector for ever; bytes round trips give identical behaviour; reading bytes runs no code but the detector classes'
+own. After each change the detector starts anew. Costs: about 1 µs a value for ADWIN, 3 for Page-Hinkley; 2 kB of
+state. Leaves to others: the order of the values (the pane's sample by label time, prediction_id).
+
+Defaults by simulation (tests/detectors/test_false_alarms.py holds them; 60 to 100 stable 0/1 streams of 10,000):
+  ADWIN delta 0.002 (river's own): no false alarm at error rates of 0.02, 0.1 and 0.3; a jump from 0.1 to 0.3 is
+  found after 100 events in the median, 230 at most.
+  Page-Hinkley delta 0.25, threshold 50 standard deviations, warm-up 200: no false alarm at 0.1 and 0.3, in 5 %
+  of the streams at 0.02; the jump is found after 115 events in the median, 220 at most. river's own defaults
+  (0.005, 50, in units of the signal) need hundreds to thousands of events more and fit no other signal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self
+from math import isfinite
+from typing import Any, Protocol, Self
 
+import msgspec
+from river.drift import ADWIN, PageHinkley
+
+from stream_monitor.detectors import allowlist
 from stream_monitor.detectors.policy import DetectorPolicy
+from stream_monitor.detectors.scaling import RangeScale, Standard
+from stream_monitor.errors import FormatError
+
+FORMAT_VERSION = 1
+MAX_VALUE = 1e100
+
+
+class _Core(Protocol):
+    """Takes one scaled value: +1 if the mean has risen, −1 if it has fallen, 0 if nothing is found."""
+
+    def update(self, value: float) -> int: ...
+
+
+class _Adwin:
+    def __init__(self, policy: DetectorPolicy) -> None:
+        self._adwin = ADWIN(
+            delta=policy.parameter("delta"),
+            clock=int(policy.parameter("clock")),
+            grace_period=int(policy.parameter("grace_period")),
+        )
+
+    def update(self, value: float) -> int:
+        before = self._adwin.estimation
+        self._adwin.update(value)
+        if not self._adwin.drift_detected:
+            return 0
+        # At the change ADWIN has dropped the older part of its window; what is left is the new mean.
+        return 1 if self._adwin.estimation > before else -1
+
+
+class _PageHinkley:
+    """Two one-sided tests side by side: river's two-sided one does not say which side it was."""
+
+    def __init__(self, policy: DetectorPolicy) -> None:
+        self._up, self._down = (
+            PageHinkley(delta=policy.parameter("delta"), threshold=policy.parameter("threshold"), mode=mode)
+            for mode in ("up", "down")
+        )
+
+    def update(self, value: float) -> int:
+        self._up.update(value)
+        self._down.update(value)
+        return int(self._up.drift_detected) - int(self._down.drift_detected)
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    v: int
+    kind: str
+    parameters: dict[str, float]
+    scale: dict[str, Any]
+    core: bytes
 
 
 class Detector:
+    """One detector of one signal of one series."""
+
     def __init__(self, policy: DetectorPolicy) -> None:
         self.policy = policy
+        self._start()
+
+    def _start(self) -> None:
+        warmup = int(self.policy.parameter("warmup"))
+        self._scale: RangeScale | Standard
+        self._core: _Core
+        if self.policy.kind == "adwin":
+            self._scale, self._core = RangeScale(warmup), _Adwin(self.policy)
+        else:
+            self._scale, self._core = Standard(warmup), _PageHinkley(self.policy)
 
     def update(self, values: Iterable[float | None]) -> bool:
         """Take in the values in order; true if at least one change in the watched direction was found."""
-        raise NotImplementedError
+        watched = {"worse": (1,), "better": (-1,), "any": (1, -1)}[self.policy.watched]
+        found = False
+        for value in values:
+            if value is None or not abs(value) <= MAX_VALUE:  # also true of NaN
+                continue
+            for scaled in self._scale.offer(value):
+                if isfinite(scaled) and (change := self._core.update(scaled)):
+                    found = found or change in watched
+                    self._start()
+                    break
+        return found
 
     def to_bytes(self) -> bytes:
-        raise NotImplementedError
+        saved = _Saved(
+            v=FORMAT_VERSION,
+            kind=self.policy.kind,
+            parameters=self.policy.resolved(),
+            scale=msgspec.to_builtins(self._scale),
+            core=allowlist.dumps(vars(self._core)),
+        )
+        return msgspec.msgpack.encode(saved)
 
     @classmethod
     def from_bytes(cls, data: bytes, policy: DetectorPolicy) -> Self:
         """FormatError if the bytes are of another format, another policy, or name a class not allowed."""
-        raise NotImplementedError
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        except msgspec.DecodeError as error:
+            raise FormatError(f"detector state cannot be read: {error}") from error
+        if saved.v != FORMAT_VERSION:
+            raise FormatError(f"detector state has format {saved.v}; accepted: {FORMAT_VERSION}")
+        if (saved.kind, saved.parameters) != (policy.kind, policy.resolved()):
+            raise FormatError(
+                f"detector state is of {saved.kind} {saved.parameters}; accepted: {policy.kind} {policy.resolved()}",
+                mend="start the detector anew, its configuration has changed",
+            )
+        detector = cls(policy)
+        try:
+            detector._scale = msgspec.convert(saved.scale, type(detector._scale))
+        except msgspec.ValidationError as error:
+            raise FormatError(f"detector state has a broken scale: {error}") from error
+        core = allowlist.loads(saved.core)
+        accepted = {name: type(part) for name, part in vars(detector._core).items()}
+        if not isinstance(core, dict) or {name: type(part) for name, part in core.items()} != accepted:
+            raise FormatError(f"detector state must hold {', '.join(accepted)} of a {policy.kind}")
+        vars(detector._core).update(core)
+        return detector

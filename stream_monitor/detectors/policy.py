@@ -1,4 +1,4 @@
-"""What was configured about one change detector. Frozen; defaults by simulation, see detectors/detector.py."""
+"""What was configured about one change detector. Frozen; defaults by simulation, see detector.py."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Signal = Literal["error", "score", "residual"]
 Kind = Literal["adwin", "page_hinkley"]
 Direction = Literal["worse", "better", "any"]
 
-# Accepted parameters and their defaults. ADWIN's are river's names; Page-Hinkley's `delta` and `threshold` are
-# in standard deviations of the signal, because river's own are in its units and so fit no signal in general.
+# Accepted parameters and their defaults, under river's names; `warmup` is ours, see scaling.py. Page-Hinkley's
+# delta and threshold are in standard deviations of the signal: in its own units they would fit no second one.
 PARAMETERS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        "adwin": MappingProxyType({"delta": 0.0001, "clock": 32, "grace_period": 30}),
-        "page_hinkley": MappingProxyType({"delta": 0.25, "threshold": 30.0, "warmup": 100}),
+        "adwin": MappingProxyType({"delta": 0.002, "clock": 32, "grace_period": 30, "warmup": 100}),
+        "page_hinkley": MappingProxyType({"delta": 0.25, "threshold": 50.0, "warmup": 200}),
     }
 )
 
@@ -54,6 +54,10 @@ class DetectorPolicy:
 
     def parameter(self, name: str) -> float:
         return float(self.parameters.get(name, PARAMETERS[self.kind][name]))
+
+    def resolved(self) -> dict[str, float]:
+        """All parameters, defaults included; state kept under others is not this detector's."""
+        return {name: self.parameter(name) for name in PARAMETERS[self.kind]}
 
 
 def _accept(what: str, found: str, accepted: tuple[str, ...]) -> None:

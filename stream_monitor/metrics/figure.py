@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stream_monitor.events.metric import Bin, Cell, DetectorRef, NullBand
+from stream_monitor.events.names import MetricName, ReferenceKind, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Figure:
 
     metric         a name of events/names.py
     value          in the unit of that name (ratios in [0, 1], latency and delay in seconds)
-    status         ok | insufficient_data | no_reference | no_data; with insufficient_data the value may be given
+    status         ok | insufficient_data | no_reference | no_data; insufficient_data may have a value
     n              rows of the window the value rests on
     feature        the input feature, where the metric is of one
     class_         the class, where the metric is of one; null for the macro mean and for binary
@@ -28,9 +29,9 @@ class Figure:
     p_value        probability of at least this value without drift
     """
 
-    metric: str
+    metric: MetricName
     value: float | None
-    status: str
+    status: Status
     n: int
     feature: str | None = None
     class_: str | None = None
@@ -41,6 +42,13 @@ class Figure:
     bins: tuple[Bin, ...] = ()
     cells: tuple[Cell, ...] = ()
     reference_id: str | None = None
-    reference_kind: str | None = None
+    reference_kind: ReferenceKind | None = None
     schema_id: str | None = None
     detector: DetectorRef | None = None
+
+
+def sampled(n: int, least: int) -> Status:
+    """The status of a value that rests on n rows: none, too few, or enough."""
+    if n <= 0:
+        return Status.NO_DATA
+    return Status.OK if n >= least else Status.INSUFFICIENT_DATA

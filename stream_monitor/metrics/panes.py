@@ -1,22 +1,43 @@
 """All figures of a closed (or revised) window, from the merged pane of its series.
 
-Promises: a pure function of its arguments; the same pane, profile and policies give the same figures in the
-same order, whichever way the pane was merged. Costs: about 0.1 ms a feature. Leaves to others: which panes
-form a window, the watermark, revisions, ids, detectors.
+Promises: a pure function of its arguments; the same pane, profile and policies give the same figures in the same
+order, whichever way the pane was merged. Costs: about 0.1 ms a feature. Leaves to others: which panes form a window,
+the watermark, revisions, ids, detectors.
 """
 
 from __future__ import annotations
 
-from stream_monitor.events.policy import OutcomePolicy
-from stream_monitor.metrics.figure import Figure
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_monitor.events.names import MetricName, Status
+from stream_monitor.events.policy import OutcomePolicy, Task
+from stream_monitor.metrics.classification import classification_figures, macro
+from stream_monitor.metrics.drift import feature_figures, no_reference, psi_figure
+from stream_monitor.metrics.figure import Figure, sampled
+from stream_monitor.metrics.labels import label_count_figures
 from stream_monitor.metrics.policy import MetricPolicy
+from stream_monitor.metrics.ranking import RANKING_METRICS, ranking_figures
+from stream_monitor.metrics.regression import regression_figures
+from stream_monitor.metrics.timing import latency_figures
+from stream_monitor.reference.layout import bin_layout
 from stream_monitor.reference.profile import Profile
+from stream_monitor.sketches.bins import OUTPUT
 from stream_monitor.sketches.pane import LabelPane, PredictionPane
+from stream_monitor.sketches.raw import RawFeature
 
 
 def prediction_figures(pane: PredictionPane, profile: Profile | None, policy: MetricPolicy) -> list[Figure]:
     """Figures of a window of predictions, by prediction time. An empty one gives only `predictions` 0."""
-    raise NotImplementedError
+    if pane.n == 0:
+        return [Figure(MetricName.PREDICTIONS, 0.0, Status.NO_DATA, n=0)]
+    figures = [Figure(MetricName.PREDICTIONS, float(pane.n), Status.OK, pane.n)]
+    figures.extend(_drift_figures(pane, profile, policy))
+    if pane.latency is not None and pane.latency_sum is not None:
+        figures.extend(latency_figures(pane.latency, pane.latency_sum, policy))
+    return figures
 
 
 def label_figures(
@@ -25,9 +46,83 @@ def label_figures(
     outcome: OutcomePolicy,
     policy: MetricPolicy,
     pending: int | None,
-    *,
-    orphans: bool = False,
 ) -> list[Figure]:
-    """Figures of a window of labels, by either time basis. `pending`: labels still awaited at the window's end,
-    null where unknown. `orphans`: the pane is the model-wide one, whose waiting labels are counted."""
-    raise NotImplementedError
+    """Figures of a window of labels, by either time basis. `pending`: labels awaited at the window's end, null where
+    unknown. `labels_orphaned` comes where the pane counts labels: in the model-wide one."""
+    figures = label_count_figures(pane, policy, pending)
+    if outcome.task is Task.REGRESSION:
+        if pane.errors is not None:
+            figures.extend(regression_figures(pane.errors, policy))
+        return figures
+    positive = outcome.positive_class if outcome.task is Task.BINARY else None
+    if pane.confusion is not None:
+        figures.extend(classification_figures(pane.confusion.counts, positive, policy))
+    figures.extend(_ranking(pane, positive, profile, policy))
+    return figures
+
+
+def _drift_figures(pane: PredictionPane, profile: Profile | None, policy: MetricPolicy) -> list[Figure]:
+    if profile is None:
+        return [no_reference(MetricName.PSI, None, pane.n, None), *_raw_ratios(pane, policy)]
+    layout = bin_layout(profile)
+    counts = pane.binned.get(profile.schema_id)
+    # Each event adds exactly one to each feature's slots: fewer than n means that some fell on other bins.
+    whole = counts is not None and counts.size == layout.size and _rows(counts, layout.slices) == pane.n
+    if counts is None or not whole:
+        missing = [no_reference(MetricName.PSI, None, pane.n, profile)]
+        missing.extend(no_reference(MetricName.CSI, f.name, pane.n, profile) for f in profile.features)
+        return missing
+    if profile.output is None:
+        figures = [no_reference(MetricName.PSI, None, pane.n, profile)]
+    else:
+        figures = [psi_figure(profile.output, counts[layout.slice(OUTPUT)], profile, policy)]
+    for feature in profile.features:
+        figures.extend(feature_figures(feature, counts[layout.slice(feature.name)], profile, policy))
+    return figures
+
+
+def _rows(counts: NDArray[np.int64], slices: Mapping[str, slice]) -> int:
+    return next((int(counts[part].sum()) for part in slices.values()), 0)
+
+
+def _raw_ratios(pane: PredictionPane, policy: MetricPolicy) -> list[Figure]:
+    """Missing and invalid shares need no reference, only that every row was counted raw."""
+    if pane.raw is None or pane.binned:
+        return []
+    status = sampled(pane.n, policy.min_samples)
+    figures = []
+    for name in sorted(pane.raw):
+        ratios = _absent(pane.raw[name], pane.n)
+        figures.extend(Figure(metric, share, status, pane.n, feature=name) for metric, share in ratios)
+    return figures
+
+
+def _absent(raw: RawFeature, n: int) -> tuple[tuple[MetricName, float], tuple[MetricName, float]]:
+    missing = n - raw.numbers - raw.texts.total - raw.invalid
+    return (MetricName.MISSING_RATIO, missing / n), (MetricName.INVALID_RATIO, raw.invalid / n)
+
+
+def _ranking(pane: LabelPane, positive: str | None, profile: Profile | None, policy: MetricPolicy) -> list[Figure]:
+    """AUC, Gini, KS need one set of bins, not a reference: any schema will do, two in one window will not."""
+    scored = {schema: part.counts for schema, part in pane.scores.items() if not part.is_empty}
+    if len(scored) > 1:
+        return [
+            Figure(metric, None, Status.NO_REFERENCE, pane.joined, schema_id=profile.schema_id if profile else None)
+            for metric in RANKING_METRICS
+        ]
+    figures: list[Figure] = []
+    for schema, counts in scored.items():
+        if positive is not None:
+            if positive in counts:
+                figures.extend(ranking_figures(counts[positive], policy, schema_id=schema))
+            continue
+        by_class = {
+            class_: ranking_figures(counts[class_], policy, class_=class_, schema_id=schema)
+            for class_ in sorted(counts)
+        }
+        for at, metric in enumerate(RANKING_METRICS):
+            of_metric = [found[at] for found in by_class.values() if found]
+            if of_metric:
+                figures.append(macro(of_metric, metric))
+                figures.extend(of_metric)
+    return figures
