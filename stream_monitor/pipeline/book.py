@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from stream_monitor.pipeline.messages import FORMAT, Basis, Delta, PaneDelta, SourceRange
+from stream_monitor.events.names import TimeBasis
+from stream_monitor.pipeline.messages import FORMAT, Delta, PaneDelta, SourceRange
 from stream_monitor.sketches.pane import LabelPane, PredictionPane
 
 MAX_DELTA_BYTES = 512 * 1024
@@ -55,7 +56,7 @@ class PaneBook:
     def deltas(self, ranges: list[SourceRange]) -> Iterator[Delta]:
         """The messages of this flush, each with the flush's source ranges."""
         by_model: dict[str, list[PaneDelta]] = {}
-        for basis, panes in ((Basis.PREDICTION, self._predictions), (Basis.LABEL, self._labels)):
+        for basis, panes in ((TimeBasis.PREDICTION, self._predictions), (TimeBasis.LABEL, self._labels)):
             for key, pane in panes.items():
                 if not pane.is_empty:
                     by_model.setdefault(key.model, []).append(

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_monitor.events.policy import OutcomePolicy, Task
-from stream_monitor.join.entry import LabelRecord, Pair, PredictionRecord
+from stream_monitor.join.entry import Pair, PredictionRecord
 from stream_monitor.join.policy import JoinPolicy
 from stream_monitor.pipeline.book import PaneBook, PaneKey, Segment, segments_of
 from stream_monitor.pipeline.policy import ModelPolicy
 from stream_monitor.reference.profile import Profile
-from stream_monitor.sketches.bottom_k import Sample
-from stream_monitor.sketches.hashing import hash64
+from stream_monitor.sketches.bottom_k import BottomK
+from stream_monitor.sketches.confusion import Confusion
+from stream_monitor.sketches.ddsketch import DDSketch
 from stream_monitor.sketches.pane import LabelPane
-from stream_monitor.sketches.score_counts import DEFAULT_SCORE_EDGES, UNIFORM_SCHEMA_ID
+from stream_monitor.sketches.regression import RegressionSums
+from stream_monitor.sketches.score_counts import DEFAULT_SCORE_EDGES, UNIFORM_SCHEMA_ID, ScoreCounts
+
+_UNIFORM = np.array(DEFAULT_SCORE_EDGES)
 
 
 class _Row(NamedTuple):
@@ -38,10 +44,8 @@ class LabelFolder:
         self._join = join
         self._granule_ms = join.granule_ms(policy.pane_ms)
         self._classes = frozenset(policy.outcome.classes or (profile.classes if profile else ()))
-        self._schema_id = UNIFORM_SCHEMA_ID if profile is None or not profile.score_edges else profile.schema_id
-        edges = {} if profile is None else profile.score_edges
-        self._edges = {name: np.array(values) for name, values in edges.items()}
-        self._default_edges = np.array(DEFAULT_SCORE_EDGES)
+        self._profile = profile
+        self._edges = {} if profile is None else {name: np.array(e) for name, e in profile.score_edges.items()}
 
     def expect(self, records: Iterable[PredictionRecord], step: int, book: PaneBook) -> None:
         """Book `step` (+1: predicted, −1: joined) at the deadlines of predictions."""
@@ -73,56 +77,67 @@ class LabelFolder:
             for segment in segments_of(record.tags, self._policy.segments):
                 grouped.setdefault((record.version, segment, at - at % pane_ms), []).append(_Row(prediction_id, pair))
         for (version, segment, start), rows in grouped.items():
-            self._add(book.labels(PaneKey(self._policy.name, version, segment, start)), rows)
-        self.expect((p.prediction for p in pairs if p.label.carries is None), -1, book)
+            self._add(book.labels(PaneKey(self._policy.name, version, segment, start)), start, rows)
 
-    def _add(self, pane: LabelPane, rows: list[_Row]) -> None:
+    def _add(self, pane: LabelPane, start_ms: int, rows: list[_Row]) -> None:
         pane.joined += len(rows)
-        pane.add_delays(
-            np.fromiter(
-                ((r.pair.label.timestamp_ms - r.pair.prediction.timestamp_ms) / 1000 for r in rows),
-                np.float64,
-                len(rows),
-            )
-        )
+        if pane.delay is None:
+            pane.delay = DDSketch()
+        delays = ((r.pair.label.timestamp_ms - r.pair.prediction.timestamp_ms) / 1000 for r in rows)
+        pane.delay.update(np.fromiter(delays, np.float64, len(rows)))
         if self._policy.outcome.task is Task.REGRESSION:
             self._add_values(pane, rows)
         else:
-            self._add_classes(pane, rows)
+            self._add_classes(pane, start_ms, rows)
 
     def _add_values(self, pane: LabelPane, rows: list[_Row]) -> None:
-        scored = [r for r in rows if r.pair.prediction.value is not None and r.pair.label.value is not None]
-        actual = np.array([r.pair.label.value for r in scored], np.float64)
-        forecast = np.array([r.pair.prediction.value for r in scored], np.float64)
-        usable = np.isfinite(actual) & np.isfinite(forecast)
-        pane.add_values(actual[usable], forecast[usable])
-        residuals = actual - forecast
-        pane.add_sample(
-            [
-                _sample(row, abs(residual), row.pair.prediction.value, residual)
-                for row, residual, ok in zip(scored, residuals.tolist(), usable.tolist(), strict=True)
-                if ok
-            ]
-        )
+        scored = [row for row in rows if _has_values(row.pair)]
+        if not scored:
+            return
+        if pane.errors is None:
+            pane.errors = RegressionSums()
+        actual = np.array([row.pair.label.value for row in scored], np.float64)
+        forecast = np.array([row.pair.prediction.value for row in scored], np.float64)
+        pane.errors.update(actual, forecast)
+        residuals = (forecast - actual).tolist()
+        _sample(pane, scored, [abs(x) for x in residuals], forecast.tolist(), residuals)
 
-    def _add_classes(self, pane: LabelPane, rows: list[_Row]) -> None:
+    def _add_classes(self, pane: LabelPane, start_ms: int, rows: list[_Row]) -> None:
         known = [row for row in rows if self._is_known(row.pair)]
         pane.unknown_class += len(rows) - len(known)
         labelled = [r for r in known if r.pair.prediction.label is not None]
-        pane.add_confusion([(r.pair.label.label or "", r.pair.prediction.label or "") for r in labelled])
+        if labelled:
+            if pane.confusion is None:
+                pane.confusion = Confusion()
+            actual = [str(r.pair.label.label) for r in labelled]
+            forecast = [str(r.pair.prediction.label) for r in labelled]
+            pane.confusion.update(actual, forecast)
+            errors = [float(a != f) for a, f in zip(actual, forecast, strict=True)]
+            _sample(pane, labelled, errors, [r.pair.prediction.score for r in labelled], None)
         for class_ in self._scored_classes(known):
-            scored = [(s, r) for r in known if (s := _score(r.pair.prediction, class_, self._policy.outcome)) is not None]
-            if scored:
-                pane.add_scores(
-                    self._schema_id,
-                    class_,
-                    np.fromiter((s for s, _ in scored), np.float64, len(scored)),
-                    np.fromiter((r.pair.label.label == class_ for _, r in scored), np.bool_, len(scored)),
-                    self._edges.get(class_, self._default_edges),
-                )
-        pane.add_sample(
-            [_sample(r, float(r.pair.label.label != r.pair.prediction.label), r.pair.prediction.score, None) for r in labelled]
+            self._add_scores(pane, start_ms, class_, known)
+
+    def _add_scores(self, pane: LabelPane, start_ms: int, class_: str, rows: list[_Row]) -> None:
+        scored = [(s, r) for r in rows if (s := _score(r.pair.prediction, class_, self._policy.outcome)) is not None]
+        if not scored:
+            return
+        schema_id, edges = self._bins(class_, start_ms)
+        scores = pane.scores.get(schema_id)
+        if scores is None:
+            scores = pane.scores[schema_id] = ScoreCounts()
+        scores.update(
+            class_,
+            np.fromiter((s for s, _ in scored), np.float64, len(scored)),
+            np.fromiter((r.pair.label.label == class_ for _, r in scored), np.bool_, len(scored)),
+            edges,
         )
+
+    def _bins(self, class_: str, start_ms: int) -> tuple[str, NDArray[np.float64]]:
+        profile = self._profile
+        in_force = profile is not None and (profile.effective_from is None or start_ms >= profile.effective_from)
+        if profile is None or not in_force or not self._edges:
+            return UNIFORM_SCHEMA_ID, _UNIFORM
+        return profile.schema_id, self._edges.get(class_, _UNIFORM)
 
     def _is_known(self, pair: Pair) -> bool:
         actual, forecast = pair.label.label, pair.prediction.label
@@ -138,11 +153,24 @@ class LabelFolder:
         return sorted(found & self._classes if self._classes else found)
 
 
+def _has_values(pair: Pair) -> bool:
+    actual, forecast = pair.label.value, pair.prediction.value
+    return actual is not None and forecast is not None and isfinite(actual) and isfinite(forecast)
+
+
 def _score(record: PredictionRecord, class_: str, outcome: OutcomePolicy) -> float | None:
     score = record.score if outcome.task is Task.BINARY else (record.scores or {}).get(class_)
-    return score if score is not None and np.isfinite(score) else None
+    return score if score is not None and isfinite(score) else None
 
 
-def _sample(row: _Row, error: float, score: float | None, residual: float | None) -> Sample:
-    label: LabelRecord = row.pair.label
-    return Sample(hash64(row.prediction_id), label.timestamp_ms, row.prediction_id, error, score, residual)
+def _sample(
+    pane: LabelPane,
+    rows: list[_Row],
+    errors: Sequence[float],
+    scores: Sequence[float | None],
+    residuals: Sequence[float] | None,
+) -> None:
+    if pane.sample is None:
+        pane.sample = BottomK()
+    moments = [row.pair.label.timestamp_ms for row in rows]
+    pane.sample.add_many([row.prediction_id for row in rows], moments, errors, scores, residuals)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.events.columns import FeatureLayout, feature_columns, raw_features
-from stream_monitor.events.outcome import Predicted, predicted
+from stream_monitor.events.outcome import predicted
 from stream_monitor.events.policy import OutcomePolicy, Task
 from stream_monitor.events.prediction import PredictionRow
 from stream_monitor.pipeline.book import PaneBook, PaneKey, Segment, segments_of
@@ -22,6 +22,9 @@ from stream_monitor.pipeline.policy import ModelPolicy
 from stream_monitor.reference.layout import bin_layout, feature_layout
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.bins import BinCounter
+from stream_monitor.sketches.ddsketch import DDSketch
+from stream_monitor.sketches.exact_sum import ExactSum
+from stream_monitor.sketches.pane import PredictionPane
 
 
 class PredictionFolder:
@@ -62,11 +65,13 @@ class PredictionFolder:
                 if table is not None and self.profile is not None and table[group].any():
                     pane.add_binned(self.profile.schema_id, table[group])
                 mine = slice(None) if len(keys) == 1 else groups == group
-                pane.add_latencies(latencies[mine])
+                _add_latencies(pane, latencies[mine])
                 if raw is not None and not key.segment:
                     features, output = raw
                     at = np.flatnonzero(groups == group).tolist()
-                    pane.add_raw({n: [v[i] for i in at] for n, v in features.items()}, [output[i] for i in at])
+                    pane.add_raw(
+                        {n: [v[i] for i in at] for n, v in features.items()}, [output[i] for i in at], self._hash_key
+                    )
 
     def _binned(self, rows: Sequence[PredictionRow], moments: NDArray[np.int64]) -> Any:
         """A function (groups, n_groups) → counts, or None where nothing is binned."""
@@ -108,8 +113,13 @@ def output_column(rows: Sequence[PredictionRow], outcome: OutcomePolicy) -> NDAr
     return [predicted(body, outcome).label for body in bodies]
 
 
-def outcomes(rows: Sequence[PredictionRow], outcome: OutcomePolicy) -> list[Predicted]:
-    return [predicted(row.prediction, outcome) for row in rows]
+def _add_latencies(pane: PredictionPane, seconds: NDArray[np.float64]) -> None:
+    known = seconds[np.isfinite(seconds)]
+    if known.size:
+        if pane.latency is None or pane.latency_sum is None:
+            pane.latency, pane.latency_sum = DDSketch(), ExactSum()
+        pane.latency.update(known)
+        pane.latency_sum.update(known)
 
 
 def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:

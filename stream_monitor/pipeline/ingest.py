@@ -251,7 +251,8 @@ class IngestFold:
 
     def _take(self, model: _Model, labels: LabelFolder, joined: Joined) -> None:
         name = model.policy.name
-        labels.expect(joined.expected, +1, self._book)
+        labels.expect(joined.awaited, +1, self._book)
+        labels.expect(joined.settled, -1, self._book)
         labels.pairs(joined.ids, joined.pairs, self._book)
         labels.labels(joined.moments, self._book)
         for outcome, count in joined.outcomes.items():

@@ -10,7 +10,7 @@ from stream_monitor.events.label import LabelEvent
 from stream_monitor.events.outcome import Predicted, actual, predicted
 from stream_monitor.events.policy import OutcomePolicy
 from stream_monitor.events.prediction import UNKNOWN_VERSION, PredictionRow
-from stream_monitor.join.entry import LabelRecord, Outcome, Pair, PredictionRecord, add_label, add_prediction
+from stream_monitor.join.entry import Effect, LabelRecord, Outcome, Pair, PredictionRecord, add_label, add_prediction
 from stream_monitor.join.overlay import Overlay
 from stream_monitor.pipeline.policy import ModelPolicy
 
@@ -18,12 +18,14 @@ from stream_monitor.pipeline.policy import ModelPolicy
 class Joined(NamedTuple):
     """What a batch did.
 
-    `kept`: places of the rows that are no repeats.  `pairs` with the prediction_id of each.  `moments`: (label time,
-    labels, change of waiting).  `outcomes`: counts of joined, duplicate, revised, ineligible.
+    `kept`: places of the rows that are no repeats.  `awaited`, `settled`: predictions whose wait for a label began or
+    ended.  `pairs` with the prediction_id of each.  `moments`: (label time, labels, change of waiting).  `outcomes`:
+    counts of joined, duplicate, revised, ineligible.
     """
 
     kept: list[int]
-    expected: list[PredictionRecord]
+    awaited: list[PredictionRecord]
+    settled: list[PredictionRecord]
     ids: list[str]
     pairs: list[Pair]
     moments: list[tuple[int, int, int]]
@@ -31,7 +33,7 @@ class Joined(NamedTuple):
 
 
 def _nothing() -> Joined:
-    return Joined([], [], [], [], [], Counter())
+    return Joined([], [], [], [], [], [], Counter())
 
 
 def join_key(model: str, prediction_id: str) -> bytes:
@@ -62,13 +64,9 @@ def join_predictions(
                 result.outcomes["duplicate_prediction"] += 1
                 continue
             result.kept.append(i)
-            result.expected.append(record)
-            _take(result, row.prediction_id, effect.pairs)
+            _take(result, row.prediction_id, effect)
             if effect.waiting:
                 result.moments.append((entry.labels[0].timestamp_ms, 0, effect.waiting))
-            if record.claimed and not effect.pairs:
-                # A self-contained label counted this one already: it is awaited no longer.
-                result.expected.pop()
     result.kept.sort()
     return result
 
@@ -93,22 +91,28 @@ def join_labels(
             row = rows[i]
             truth = actual(row, policy.outcome)
             label = LabelRecord(
-                timestamps[i], truth.label, truth.value, offsets[i], _carried(row, timestamps[i], policy.outcome, tags, offsets[i])
+                timestamps[i],
+                truth.label,
+                truth.value,
+                offsets[i],
+                _carried(row, timestamps[i], policy.outcome, tags, offsets[i]),
             )
             first = not entry.labels
             effect = add_label(entry, label, join.join_window_ms)
             result.outcomes[str(effect.outcome)] += 1
-            _take(result, row.prediction_id, effect.pairs)
+            _take(result, row.prediction_id, effect)
             if first or effect.waiting:
                 result.moments.append((entry.labels[0].timestamp_ms, int(first), effect.waiting))
     return result
 
 
-def _take(result: Joined, prediction_id: str, pairs: Sequence[Pair]) -> None:
-    if pairs:
-        result.ids.extend([prediction_id] * len(pairs))
-        result.pairs.extend(pairs)
-        result.outcomes["joined"] += len(pairs)
+def _take(result: Joined, prediction_id: str, effect: Effect) -> None:
+    result.awaited.extend(effect.awaited)
+    result.settled.extend(effect.settled)
+    if effect.pairs:
+        result.ids.extend([prediction_id] * len(effect.pairs))
+        result.pairs.extend(effect.pairs)
+        result.outcomes["joined"] += len(effect.pairs)
 
 
 def _by_partition(partitions: Sequence[int]) -> dict[int, list[int]]:

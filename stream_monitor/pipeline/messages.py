@@ -6,21 +6,13 @@ message carries the source ranges of its flush, so that evaluate drops repeats a
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import msgspec
 
 from stream_monitor.errors import FormatError
+from stream_monitor.events.names import TimeBasis
 from stream_monitor.windows.watermark import SourceProgress
 
 FORMAT = 1
-
-
-class Basis(StrEnum):
-    """Which timestamp puts an event into a window."""
-
-    PREDICTION = "prediction"
-    LABEL = "label"
 
 
 class SourceRange(msgspec.Struct, array_like=True):
@@ -37,7 +29,7 @@ class PaneDelta(msgspec.Struct, array_like=True):
 
     version: str | None
     segment: dict[str, str]
-    basis: Basis
+    basis: TimeBasis
     start_ms: int
     data: bytes
 

@@ -1,0 +1,68 @@
+"""Concept-drift detectors of one model, one set a version, fed pane by pane as label time passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stream_monitor.detectors.detector import Detector
+from stream_monitor.errors import FormatError
+from stream_monitor.events.metric import DetectorRef
+from stream_monitor.events.names import Status
+from stream_monitor.metrics.figure import Figure
+from stream_monitor.pipeline.policy import ModelPolicy
+from stream_monitor.sketches.pane import LabelPane
+
+
+class Detectors:
+    """State: one detector a (version, place in the config)."""
+
+    def __init__(self, policy: ModelPolicy) -> None:
+        self._policies = policy.detectors
+        self._detectors: dict[tuple[str, int], Detector] = {}
+
+    def see(self, version: str, pane: LabelPane | None) -> list[Figure]:
+        """Feed a closed pane's sample, in the order of (label time, id); one figure a detector, none without labels."""
+        if pane is None or pane.sample is None:
+            return []
+        samples = pane.sample.ordered()
+        figures = []
+        for index, policy in enumerate(self._policies):
+            detector = self._detectors.get((version, index))
+            if detector is None:
+                detector = self._detectors[version, index] = Detector(policy)
+            values = [value for sample in samples if (value := getattr(sample, policy.signal)) is not None]
+            changed = detector.update(values)
+            figures.append(
+                Figure(
+                    metric="change_detected",
+                    value=float(changed),
+                    status=Status.OK if values else Status.NO_DATA,
+                    n=len(values),
+                    detector=DetectorRef(policy.kind, policy.signal),
+                )
+            )
+        return figures
+
+    def to_bytes(self, version: str, index: int) -> bytes | None:
+        detector = self._detectors.get((version, index))
+        return None if detector is None else detector.to_bytes()
+
+    def restore(self, version: str, index: int, data: bytes) -> None:
+        """Take up a detector's state; one whose configuration has changed starts anew."""
+        if index >= len(self._policies):
+            return
+        try:
+            self._detectors[version, index] = Detector.from_bytes(data, self._policies[index])
+        except FormatError as error:
+            if error.mend is None:
+                raise
+
+    def versions(self) -> Iterator[str]:
+        yield from sorted({version for version, _ in self._detectors})
+
+    def drop(self, version: str) -> list[int]:
+        """Forget a retired version; returns the places that had state."""
+        gone = [index for known, index in self._detectors if known == version]
+        for index in gone:
+            del self._detectors[version, index]
+        return gone

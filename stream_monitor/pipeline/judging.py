@@ -1,0 +1,86 @@
+"""The rules of one model over the windows that close together: which alerts begin, fire and end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream_monitor.alerts.event import alert_event
+from stream_monitor.alerts.judge import ActiveAlert, JudgedTransition, Verdict, judge, retire_version
+from stream_monitor.alerts.observe import ClosedWindow
+from stream_monitor.alerts.significance import budget_level, windows_per_day
+from stream_monitor.events.alert import AlertEvent
+from stream_monitor.events.metric import MetricEvent, window_label
+from stream_monitor.events.names import TimeBasis
+from stream_monitor.metrics.figure import Figure
+from stream_monitor.pipeline.policy import ModelPolicy, Policies
+from stream_monitor.pipeline.series import Series
+from stream_monitor.windows.grid import Window
+
+# A transition as published, and the fingerprint whose state changed.
+Change = tuple[AlertEvent | None, str]
+
+
+class Judge:
+    """State: the alerts that are not quiet, by fingerprint."""
+
+    def __init__(self, policy: ModelPolicy, policies: Policies) -> None:
+        self.active: dict[str, ActiveAlert] = {}
+        self._name = policy.name
+        self._rules = policies.rules
+        self._source = policies.source
+        slides = [spec.slide_ms for spec in policy.windows] * (2 if policy.joins_labels else 1)
+        self._level = budget_level(policies.target_false_alarms_per_day, windows_per_day(slides))
+        self._window: tuple[TimeBasis, Window] | None = None
+        self._shown: list[ClosedWindow] = []
+        self._events: dict[int, MetricEvent] = {}
+
+    def begin(self, basis: TimeBasis, window: Window) -> None:
+        self._window = (basis, window)
+        self._shown = []
+        self._events = {}
+
+    def show(
+        self, series: Series, figures: Sequence[Figure], events: Sequence[MetricEvent], historical: bool
+    ) -> None:
+        """One series of the window under judgement."""
+        assert self._window is not None
+        basis, window = self._window
+        self._shown.append(
+            ClosedWindow(
+                model_name=self._name,
+                model_version=series.meta.version,
+                segment=series.meta.segment,
+                window=window_label(window.spec.size_ms, window.spec.slide_ms),
+                time_basis=basis,
+                start_ms=window.start_ms,
+                end_ms=window.end_ms,
+                historical=historical,
+                figures=figures,
+            )
+        )
+        self._events.update({id(figure): event for figure, event in zip(figures, events, strict=True)})
+
+    def end(self, now_ms: int) -> list[Change]:
+        """Judge what was shown."""
+        verdict = judge(self._rules, self._shown, self.active, self._level)
+        return self._carry_out(verdict)
+
+    def retire(self, version: str, at_ms: int, *, historical: bool) -> list[Change]:
+        """End the alerts of a version that is no longer served."""
+        return self._carry_out(retire_version(self.active, version, at_ms, historical=historical))
+
+    def _carry_out(self, verdict: Verdict) -> list[Change]:
+        changes: list[Change] = [(self._event(judged), judged.fingerprint) for judged in verdict.transitions]
+        for fingerprint, alert in verdict.changed.items():
+            if alert is None:
+                self.active.pop(fingerprint, None)
+            else:
+                self.active[fingerprint] = alert
+            changes.append((None, fingerprint))
+        return changes
+
+    def _event(self, judged: JudgedTransition) -> AlertEvent:
+        figure = None if judged.observed is None else judged.observed.figure
+        event = None if figure is None else self._events.get(id(figure))
+        window = None if judged.observed is None else judged.observed.window
+        return alert_event(judged, event, window)

@@ -1,0 +1,334 @@
+"""One model in evaluate: deltas into panes, windows closed as the watermark passes them, corrections, expiry.
+
+A window closes once, at watermark ≥ end; then rules and detectors see it.  Until `allowed_lateness` later it is
+revised.  After that its events are `too_late`, increments that need no state.  If every source is idle, windows close
+without the watermark moving, so nothing that comes afterwards is late for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stream_monitor.events.names import TimeBasis
+from stream_monitor.metrics.figure import Figure
+from stream_monitor.metrics.panes import label_figures, prediction_figures
+from stream_monitor.pipeline.detecting import Detectors
+from stream_monitor.pipeline.judging import Judge
+from stream_monitor.pipeline.learning import Learner
+from stream_monitor.pipeline.messages import PaneDelta
+from stream_monitor.pipeline.outbox import Outbox, metric_event, place_of
+from stream_monitor.pipeline.policy import ModelPolicy, Policies
+from stream_monitor.pipeline.series import (
+    BASES,
+    ModelMeta,
+    Series,
+    SeriesMeta,
+    WindowKey,
+    pane_dies_at,
+    window_key,
+)
+from stream_monitor.reference.profile import Profile
+from stream_monitor.sketches.pane import LabelPane, PredictionPane
+from stream_monitor.windows.grid import Window, WindowSpec, pane_start, windows_holding
+from stream_monitor.windows.watermark import Reading, Sources, read_watermark
+
+_DAY_MS = 86_400_000
+OTHER_SERIES = "__other__"
+ROLES: dict[TimeBasis, tuple[str, ...]] = {
+    TimeBasis.PREDICTION: ("predictions",),
+    TimeBasis.LABEL: ("predictions", "labels"),
+}
+NEWEST_ROLE = {TimeBasis.PREDICTION: ("predictions",), TimeBasis.LABEL: ("labels",)}
+
+SeriesId = tuple[str | None, tuple[tuple[str, str], ...]]
+
+
+class ModelFold:
+    """State of one model. Everything it publishes or changes goes to the outbox it is given."""
+
+    def __init__(self, policy: ModelPolicy, policies: Policies, profile: Profile | None, outbox: Outbox) -> None:
+        self.policy = policy
+        self._policies = policies
+        self._outbox = outbox
+        self.meta = ModelMeta()
+        self.series: dict[SeriesId, Series] = {}
+        self.learner = Learner(policy, profile)
+        self.detectors = Detectors(policy)
+        self.judge = Judge(policy, policies)
+        self._grid = WindowSpec(policy.pane_ms, policy.pane_ms)
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    @property
+    def bases(self) -> tuple[TimeBasis, ...]:
+        return BASES if self.policy.joins_labels else BASES[:1]
+
+    # -- deltas ------------------------------------------------------------------------------------------------
+
+    def apply(self, delta: PaneDelta, offset: int) -> None:
+        """Merge one pane's increments, or count them as too late, window by window."""
+        basis, start = delta.basis, delta.start_ms
+        series = self._series(delta.version, delta.segment)
+        pane = (PredictionPane if basis is TimeBasis.PREDICTION else LabelPane).from_bytes(delta.data)
+        events = _events(pane, series)
+        mark = self.meta.marks.get(basis)
+        lateness = self.policy.allowed_lateness_ms
+        alive = False
+        for window in windows_holding(self.policy.windows, start):
+            if mark is not None and mark >= window.end_ms + lateness:
+                if events:
+                    self._outbox.too_late(place_of(self.name, series, basis, window), events, offset)
+                continue
+            alive = True
+            closed = self.meta.closed.get((str(basis), window.spec.size_ms, window.spec.slide_ms))
+            if closed is not None and window.end_ms <= closed:
+                series.meta.dirty.add(window_key(basis, window))
+        if isinstance(pane, PredictionPane):
+            if self.learner.learn(series.is_overall, start, pane):
+                self._outbox.touch("bootstrap", self.name)
+            if self.policy.joins_labels:
+                series.meta.predicted[start] = series.meta.predicted.get(start, 0) + pane.n
+        if events or (isinstance(pane, LabelPane) and pane.waiting):
+            series.seen(basis, start)
+        if alive:
+            if isinstance(pane, PredictionPane):
+                series.merge_predictions(start, pane)
+            else:
+                series.merge_labels(start, pane)
+            self._outbox.touch("pane", self.name, *_parts(series), str(basis), start)
+        elif isinstance(pane, LabelPane):
+            series.carry_labels(pane)
+        self._outbox.touch("series", self.name, *_parts(series))
+
+    def _series(self, version: str | None, segment: dict[str, str]) -> Series:
+        key: SeriesId = (version, tuple(sorted(segment.items())))
+        series = self.series.get(key)
+        if series is None and segment and len(self.series) >= self._policies.max_series:
+            self.meta.limited += 1
+            segment = dict.fromkeys(segment, OTHER_SERIES)
+            key = (version, tuple(sorted(segment.items())))
+            series = self.series.get(key)
+        if series is None:
+            series = self.series[key] = Series(SeriesMeta(version, segment))
+        return series
+
+    # -- time --------------------------------------------------------------------------------------------------
+
+    def advance(self, sources: Sources, now_ms: int, *, by_clock: bool = False, at_end: bool = False) -> None:
+        """Close what is due, revise what changed, forget what is over.
+
+        `by_clock`: `now_ms` is the wall clock (else the newest panes record).  `at_end`: the input has ended.
+        """
+        due: list[tuple[int, int, WindowSpec, TimeBasis, Window]] = []
+        for order, basis in enumerate(self.bases):
+            reading = read_watermark(
+                sources,
+                self.name,
+                ROLES[basis],
+                max_out_of_order_ms=self.policy.max_out_of_order_ms,
+                silent_after_ms=self._policies.progress_timeout_ms,
+                now_ms=now_ms if by_clock else None,
+            )
+            mark = self.meta.marks.get(basis)
+            if reading.watermark_ms is not None and (mark is None or reading.watermark_ms > mark):
+                mark = self.meta.marks[basis] = reading.watermark_ms
+                self._touch()
+            for spec in self._specs(basis):
+                upto = self._closable(basis, spec, reading, sources, now_ms, by_clock, at_end)
+                if upto is not None:
+                    due += [(window.end_ms, order, spec, basis, window) for window in self._due(basis, spec, upto)]
+        for _, _, spec, basis, window in sorted(due, key=lambda item: item[:3]):
+            self._close(basis, spec, window, now_ms)
+        self._revise(now_ms, everything=at_end)
+        for basis in self.bases:
+            self._expire(basis)
+        profile = self.learner.finish(sources.newest_ms(self.name, ("predictions",)), now_ms)
+        if profile is not None:
+            self._outbox.profiles.append(profile)
+            self._outbox.touch("profile", self.name)
+            self._outbox.touch("bootstrap", self.name)
+
+    def _specs(self, basis: TimeBasis) -> list[WindowSpec]:
+        specs = list(self.policy.windows)
+        if basis is TimeBasis.LABEL and self.policy.detectors and self._grid not in specs:
+            specs.append(self._grid)
+        return specs
+
+    def _closable(
+        self,
+        basis: TimeBasis,
+        spec: WindowSpec,
+        reading: Reading,
+        sources: Sources,
+        now_ms: int,
+        by_clock: bool,
+        at_end: bool,
+    ) -> int | None:
+        """Up to which end windows may close: the watermark, or further where no event can be waited for."""
+        mark = self.meta.marks.get(basis)
+        if not (at_end or (by_clock and reading.all_idle)):
+            return mark
+        newest = sources.newest_ms(self.name, NEWEST_ROLE[basis])
+        if newest is None:
+            return mark
+        horizon = self._policies.live_horizon_ms or _DAY_MS
+        if not at_end and newest >= now_ms - horizon:
+            end = now_ms - self.policy.max_out_of_order_ms
+        else:
+            end = pane_start(newest, spec.slide_ms) + spec.size_ms
+        return end if mark is None else max(mark, end)
+
+    def _due(self, basis: TimeBasis, spec: WindowSpec, upto: int) -> Iterator[Window]:
+        """Windows of the family to close now; stretches in which no series is live are skipped."""
+        key = (str(basis), spec.size_ms, spec.slide_ms)
+        closed = self.meta.closed.get(key)
+        starts = sorted({start for series in self.series.values() for start in series.panes(basis)})
+        if closed is None and not starts:
+            return
+        lower = starts[0] if closed is None else closed
+        end = spec.first_end_after(lower)
+        if end > upto:
+            return
+        self.meta.closed[key] = upto - upto % spec.slide_ms
+        self._touch()
+        while end <= upto:
+            window = Window(spec, end - spec.size_ms)
+            if any(series.is_live(basis, window, self.policy.retire_after_ms) for series in self.series.values()):
+                yield window
+                end += spec.slide_ms
+            else:
+                following = next((start for start in starts if start >= window.end_ms), None)
+                if following is None:
+                    return
+                end = spec.first_end_after(following)
+
+    def _close(self, basis: TimeBasis, spec: WindowSpec, window: Window, now_ms: int) -> None:
+        self.judge.begin(basis, window)
+        published = spec in self.policy.windows
+        for series in self._in_order():
+            if not series.is_live(basis, window, self.policy.retire_after_ms):
+                continue
+            figures = self._figures(series, basis, window) if published else []
+            if basis is TimeBasis.LABEL and spec == self._grid and series.is_overall and series.meta.version is not None:
+                detected = self.detectors.see(series.meta.version, series.label_panes.get(window.start_ms))
+                figures += detected
+                for index in range(len(detected)):
+                    self._outbox.touch("detector", self.name, series.meta.version, index)
+            historical = self._is_historical(window, now_ms)
+            events = [self._publish(series, basis, window, figure, 0, now_ms) for figure in figures]
+            if figures and published:
+                series.meta.published[window_key(basis, window)] = 0
+                self._outbox.touch("series", self.name, *_parts(series))
+            self.judge.show(series, figures, events, historical)
+        for event, touched in self.judge.end(now_ms):
+            if event is not None:
+                self._outbox.alerts.append(event)
+            self._outbox.touch("alert", self.name, touched)
+
+    def _revise(self, now_ms: int, *, everything: bool) -> None:
+        """Publish closed windows that changed: at most once an interval, or now where they are about to expire."""
+        timely = everything or now_ms - self.meta.revised_ms >= self._policies.revision_interval_ms
+        for series in self._in_order():
+            if not series.meta.dirty:
+                continue
+            due = [key for key in sorted(series.meta.dirty) if timely or self._is_over(key)]
+            for key in due:
+                series.meta.dirty.discard(key)
+                self._revise_window(series, key, now_ms)
+            if due:
+                self._outbox.touch("series", self.name, *_parts(series))
+        if timely and now_ms != self.meta.revised_ms and not everything:
+            self.meta.revised_ms = now_ms
+
+    def _revise_window(self, series: Series, key: WindowKey, now_ms: int) -> None:
+        basis, size, slide, start = key
+        window = Window(WindowSpec(size, slide), start)
+        revision = series.meta.published.get(key, -1) + 1
+        figures = self._figures(series, TimeBasis(basis), window)
+        for figure in figures:
+            self._publish(series, TimeBasis(basis), window, figure, revision, now_ms)
+        if figures:
+            series.meta.published[key] = revision
+
+    def _figures(self, series: Series, basis: TimeBasis, window: Window) -> list[Figure]:
+        pane_ms = self.policy.pane_ms
+        if basis is TimeBasis.PREDICTION:
+            if series.meta.version is None:
+                return []
+            return prediction_figures(series.predictions_in(window, pane_ms), self.learner.profile, self.policy.metrics)
+        pane = series.labels_in(window, pane_ms)
+        if pane.is_empty:
+            return []
+        model_wide = series.meta.version is None
+        return label_figures(
+            pane,
+            self.learner.profile,
+            self.policy.outcome,
+            self.policy.metrics,
+            None if model_wide else max(0, series.pending_at(window.end_ms)),
+            orphans=model_wide,
+        )
+
+    def _publish(self, series: Series, basis: TimeBasis, window: Window, figure: Figure, revision: int, now_ms: int):  # type: ignore[no-untyped-def]
+        event = metric_event(
+            place_of(self.name, series, basis, window),
+            figure,
+            revision=revision,
+            final=self.policy.allowed_lateness_ms == 0,
+            historical=self._is_historical(window, now_ms),
+            emitted_ms=now_ms,
+        )
+        self._outbox.metrics.append(event)
+        return event
+
+    def _is_historical(self, window: Window, now_ms: int) -> bool:
+        horizon = self._policies.live_horizon_ms
+        return horizon is not None and window.end_ms < now_ms - horizon
+
+    def _is_over(self, key: WindowKey) -> bool:
+        """True if the window can no longer change."""
+        basis, size, _, start = key
+        mark = self.meta.marks.get(basis)
+        return mark is not None and mark >= start + size + self.policy.allowed_lateness_ms
+
+    def _expire(self, basis: TimeBasis) -> None:
+        mark = self.meta.marks.get(basis)
+        if mark is None:
+            return
+        for series in list(self.series.values()):
+            panes = series.panes(basis)
+            changed = False
+            for start in [s for s in panes if mark >= pane_dies_at(self.policy.windows, s, self.policy.allowed_lateness_ms)]:
+                pane = panes.pop(start)
+                if isinstance(pane, LabelPane):
+                    series.carry_labels(pane)
+                self._outbox.touch("pane", self.name, *_parts(series), str(basis), start)
+                changed = True
+            for key in [k for k in series.meta.published if k[0] == basis and self._is_over(k)]:
+                del series.meta.published[key]
+                changed = True
+            if basis is TimeBasis.LABEL:
+                widest = max(spec.size_ms for spec in self.policy.windows)
+                changed |= series.carry_predicted(mark - self.policy.allowed_lateness_ms - widest)
+            if changed:
+                self._outbox.touch("series", self.name, *_parts(series))
+
+    def _in_order(self) -> list[Series]:
+        return sorted(self.series.values(), key=lambda series: series.key)
+
+    def _touch(self) -> None:
+        self._outbox.touch("model", self.name)
+
+
+def _events(pane: PredictionPane | LabelPane, series: Series) -> int:
+    """Events that a window counts: predictions, pairs, or in the model-wide series labels."""
+    if isinstance(pane, PredictionPane):
+        return pane.n
+    return pane.labels if series.meta.version is None else pane.joined
+
+
+def _parts(series: Series) -> tuple[str | None, str]:
+    """The series part of a state key; JSON, since tag values may hold any separator."""
+    return series.meta.version, series.segment_key

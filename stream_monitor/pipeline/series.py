@@ -1,0 +1,147 @@
+"""What evaluate keeps of one series (model version × segment) and of one model: plain state, with its bytes.
+
+Panes and windows live as long as an event can still change them; what is older is only in a few sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import msgspec
+
+from stream_monitor.events.metric import segment_label
+from stream_monitor.events.names import TimeBasis
+from stream_monitor.sketches.pane import LabelPane, PredictionPane
+from stream_monitor.windows.grid import Window, WindowSpec, pane_start
+
+Pane = PredictionPane | LabelPane
+BASES = (TimeBasis.PREDICTION, TimeBasis.LABEL)
+
+# (time basis, size, slide, start)
+WindowKey = tuple[str, int, int, int]
+
+
+def window_key(basis: TimeBasis, window: Window) -> WindowKey:
+    return (str(basis), window.spec.size_ms, window.spec.slide_ms, window.start_ms)
+
+
+class SeriesMeta(msgspec.Struct, array_like=True):
+    """Everything of a series but its panes.
+
+    `first_ms`, `last_ms`: by basis, starts of the oldest and newest pane with events.  `published`: newest revision of
+    windows that can still change.  `dirty`: closed windows changed since.  `predicted`: predictions by pane, kept
+    until label time has passed them; `carried`: [predictions, joined, expired] of all panes no longer kept.
+    """
+
+    version: str | None
+    segment: dict[str, str]
+    first_ms: dict[str, int] = {}
+    last_ms: dict[str, int] = {}
+    published: dict[WindowKey, int] = {}
+    dirty: set[WindowKey] = set()
+    predicted: dict[int, int] = {}
+    carried: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0])
+
+
+class Series:
+    """One series: meta and panes by basis and start."""
+
+    def __init__(self, meta: SeriesMeta) -> None:
+        self.meta = meta
+        self.prediction_panes: dict[int, PredictionPane] = {}
+        self.label_panes: dict[int, LabelPane] = {}
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Order in which the series of a model are published; unique in it."""
+        return (self.meta.version or "", segment_label(self.meta.segment))
+
+    @property
+    def segment_key(self) -> str:
+        """The segment as JSON of its sorted pairs: unique whatever the tag values hold."""
+        return msgspec.json.encode(sorted(self.meta.segment.items())).decode()
+
+    @property
+    def is_overall(self) -> bool:
+        return not self.meta.segment
+
+    def panes(self, basis: TimeBasis) -> dict[int, PredictionPane] | dict[int, LabelPane]:
+        return self.prediction_panes if basis is TimeBasis.PREDICTION else self.label_panes
+
+    def merge_predictions(self, start_ms: int, pane: PredictionPane) -> None:
+        mine = self.prediction_panes.get(start_ms)
+        if mine is None:
+            self.prediction_panes[start_ms] = pane
+        else:
+            mine.merge(pane)
+
+    def merge_labels(self, start_ms: int, pane: LabelPane) -> None:
+        mine = self.label_panes.get(start_ms)
+        if mine is None:
+            self.label_panes[start_ms] = pane
+        else:
+            mine.merge(pane)
+
+    def seen(self, basis: TimeBasis, start_ms: int) -> None:
+        first, last = self.meta.first_ms, self.meta.last_ms
+        first[basis] = min(start_ms, first.get(basis, start_ms))
+        last[basis] = max(start_ms, last.get(basis, start_ms))
+
+    def is_live(self, basis: TimeBasis, window: Window, retire_after_ms: int) -> bool:
+        """True if the window has to be published although it may be empty: the series was seen and is not retired."""
+        first, last = self.meta.first_ms.get(basis), self.meta.last_ms.get(basis)
+        if first is None or last is None:
+            return False
+        return first < window.end_ms and window.start_ms <= last + retire_after_ms
+
+    def predictions_in(self, window: Window, pane_ms: int) -> PredictionPane:
+        merged = PredictionPane()
+        for start in range(window.start_ms, window.end_ms, pane_ms):
+            if (pane := self.prediction_panes.get(start)) is not None:
+                merged.merge(pane)
+        return merged
+
+    def labels_in(self, window: Window, pane_ms: int) -> LabelPane:
+        merged = LabelPane()
+        for start in range(window.start_ms, window.end_ms, pane_ms):
+            if (pane := self.label_panes.get(start)) is not None:
+                merged.merge(pane)
+        return merged
+
+    def pending_at(self, end_ms: int) -> int:
+        """Predictions before `end_ms` that had no label by then and could still get one."""
+        predicted, joined, expired = self.meta.carried
+        predicted += sum(n for start, n in self.meta.predicted.items() if start < end_ms)
+        for start, pane in self.label_panes.items():
+            if start < end_ms:
+                joined += pane.joined
+                expired += pane.deadlines
+        return predicted - joined - expired
+
+    def carry_predicted(self, before_ms: int) -> bool:
+        """Put prediction counts of panes before `before_ms` into the sums; true if there were any."""
+        old = [start for start in self.meta.predicted if start < before_ms]
+        for start in old:
+            self.meta.carried[0] += self.meta.predicted.pop(start)
+        return bool(old)
+
+    def carry_labels(self, pane: LabelPane) -> None:
+        self.meta.carried[1] += pane.joined
+        self.meta.carried[2] += pane.deadlines
+
+
+class ModelMeta(msgspec.Struct, array_like=True):
+    """One model: how far its event time is and which windows are closed.
+
+    `marks`: event-time watermark by basis.  `closed`: by (basis, size, slide), end of the newest closed window.
+    `revised_ms`: clock of the last revisions.  `limited`: deltas of series beyond the limit, booked as `__other__`.
+    """
+
+    marks: dict[str, int] = {}
+    closed: dict[tuple[str, int, int], int] = {}
+    revised_ms: int = 0
+    limited: int = 0
+
+
+def pane_dies_at(specs: Iterable[WindowSpec], start_ms: int, allowed_lateness_ms: int) -> int:
+    """Watermark at which the last window that holds the pane can no longer change."""
+    return max(pane_start(start_ms, spec.slide_ms) + spec.size_ms for spec in specs) + allowed_lateness_ms
