@@ -76,8 +76,7 @@ def _ratio(metric: MetricName, feature: str, rows: int, of: int, profile: Profil
 def _index(
     metric: MetricName, name: str | None, feature: Feature, window: Folded, profile: Profile, policy: MetricPolicy
 ) -> Figure:
-    bins, rows = _sides(feature, window)
-    novel = window.novel if isinstance(feature, CategoricalFeature) or feature.discrete else None
+    bins, rows, novel = _sides(feature, window)
     n = sum(rows) + (novel or 0)
     if not bins:
         return no_reference(metric, name, n, profile)
@@ -110,10 +109,18 @@ def _index(
     )
 
 
-def _sides(feature: Feature, window: Folded) -> tuple[list[PsiBin], list[int]]:
-    """The reference's bins and the window's rows in them, absent ones last, all in the order of the index."""
-    bins = list(psi_bins(feature))
-    rows: list[int] = window.groups.tolist()
+def _sides(feature: Feature, window: Folded) -> tuple[list[PsiBin], list[int], int | None]:
+    """The reference's bins and the window's rows in them, absent ones last, all in the order of the index; and the
+    rows of the novel bin, null where there is none."""
+    bins: list[PsiBin] = []
+    rows: list[int] = []
+    novel = window.novel if isinstance(feature, CategoricalFeature) or feature.discrete else None
+    for side, actual in zip(psi_bins(feature), window.groups.tolist(), strict=True):
+        if side.count > 0:
+            bins.append(side)
+            rows.append(actual)
+        else:  # builders make no such group; whatever falls in one is what the reference lacks
+            novel = (novel or 0) + actual
     for label, expected, actual in (
         ("missing", feature.missing, window.missing),
         ("invalid", feature.invalid, window.invalid),
@@ -121,4 +128,4 @@ def _sides(feature: Feature, window: Folded) -> tuple[list[PsiBin], list[int]]:
         if expected >= LEAST_ABSENT:
             bins.append(PsiBin(label, None, None, expected))
             rows.append(actual)
-    return bins, rows
+    return bins, rows, novel

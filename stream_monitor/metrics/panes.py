@@ -90,7 +90,7 @@ def _raw_ratios(pane: PredictionPane, policy: MetricPolicy) -> list[Figure]:
     if pane.raw is None or pane.binned:
         return []
     status = sampled(pane.n, policy.min_samples)
-    figures = []
+    figures: list[Figure] = []
     for name in sorted(pane.raw):
         ratios = _absent(pane.raw[name], pane.n)
         figures.extend(Figure(metric, share, status, pane.n, feature=name) for metric, share in ratios)
