@@ -1,8 +1,8 @@
 """A Kafka broker from Maven jars, as a child process on free ports with a log directory of its own.
 
 The jars (43 MB) are fetched once into a cache directory; after that neither Maven nor a network is needed.
-The broker is stopped by its process id, and dies with the process that started it (Linux), so that a killed test
-run leaves no JVM behind.
+The broker is stopped by its process id, and dies with the process that started it (Linux), so that a killed
+test run leaves no JVM behind.
 """
 
 from __future__ import annotations

@@ -1,0 +1,65 @@
+"""Asks the brokers where partitions begin and end: at once, or now and then without waiting.
+
+EOF events tell the end once, when it is reached; a quiet partition sends no more of them. So the ends are asked for
+every few seconds, in the background. An answer is dated with the time of the question, which can only understate it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from stream_monitor.kafka.stage import TP
+
+
+class Bounds(NamedTuple):
+    """First offset there is, and the next one to be written."""
+
+    low: int
+    high: int
+
+
+def bounds(admin: AdminClient, partitions: Iterable[TP], timeout_s: float) -> dict[TP, Bounds]:
+    """Bounds of each partition; KafkaException where the brokers do not answer in time."""
+    low = _ask(admin, partitions, OffsetSpec.earliest(), timeout_s)
+    high = _ask(admin, partitions, OffsetSpec.latest(), timeout_s)
+    return {tp: Bounds(low[tp].result().offset, high[tp].result().offset) for tp in partitions}
+
+
+def _ask(admin: AdminClient, partitions: Iterable[TP], spec: Any, timeout_s: float) -> Mapping[TP, Any]:
+    request = {TopicPartition(*tp): spec for tp in partitions}
+    if not request:
+        return {}
+    answers = admin.list_offsets(request, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=timeout_s)
+    return {TP(each.topic, each.partition): answer for each, answer in answers.items()}
+
+
+class EndWatcher:
+    """Ends of partitions, asked at most every `interval_ms`, never waited for."""
+
+    def __init__(self, admin: AdminClient, interval_ms: int) -> None:
+        self._admin = admin
+        self._interval_ms = interval_ms
+        self._asked_ms: int | None = None
+        self._answers: Mapping[TP, Any] = {}
+
+    def poll(self, partitions: Iterable[TP], now_ms: int) -> list[tuple[TP, int, int]]:
+        """Answers that came since the last call, as (partition, end, time asked); asks again when it is time."""
+        came: list[tuple[TP, int, int]] = []
+        waiting: dict[TP, Any] = {}
+        for tp, answer in self._answers.items():
+            if not answer.done():
+                waiting[tp] = answer
+            elif answer.exception() is None and self._asked_ms is not None:
+                came.append((tp, answer.result().offset, self._asked_ms))
+        self._answers = waiting
+        if not waiting and (self._asked_ms is None or now_ms - self._asked_ms >= self._interval_ms):
+            self._asked_ms = now_ms
+            try:
+                self._answers = _ask(self._admin, partitions, OffsetSpec.latest(), 10.0)
+            except KafkaException:
+                self._answers = {}  # no answer, no claim
+        return came

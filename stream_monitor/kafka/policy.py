@@ -1,0 +1,122 @@
+"""What one transactional loop was told, frozen; and the client properties that follow from it.
+
+Times are milliseconds. The defaults trade latency for few transactions: a flush a second, whose readers are held
+back for `transaction_timeout_ms` at most when a worker dies in the middle of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+MAX_RECORD_BYTES = 8 * 1024 * 1024  # panes, state and profiles; the topics are created with the same limit
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPolicy:
+    """One worker of one stage: consumer group `group`, member and transactional id from `role` and `instance`.
+
+    `client` holds the user's librdkafka properties (at least `bootstrap.servers`); see REFUSED for those the loop
+    keeps to itself. `first_start` says where to begin where the group has never committed anything.
+    `group_keeps_offsets` is False only for the broker embedded in librdkafka, which forgets transactional offsets:
+    then the loop's own memory of them is used, and nothing survives the process.
+    """
+
+    role: str
+    instance: str
+    group: str
+    topics: tuple[str, ...]
+    client: Mapping[str, object] = field(default_factory=dict)
+    transactional_prefix: str = ""
+    first_start: Literal["earliest", "latest"] = "earliest"
+    group_keeps_offsets: bool = True
+    flush_interval_ms: int = 1_000
+    batch_messages: int = 5_000
+    max_unflushed_messages: int = 200_000
+    transaction_timeout_ms: int = 12_000
+    revoke_deadline_ms: int = 8_000
+    commit_deadline_ms: int = 60_000
+    committed_deadline_ms: int = 60_000
+    session_timeout_ms: int = 15_000
+    max_poll_interval_ms: int = 300_000
+    missing_topic_grace_ms: int = 10_000
+    ends_interval_ms: int = 5_000
+    max_consecutive_aborts: int = 5
+
+    def __post_init__(self) -> None:
+        if not 10_000 <= self.transaction_timeout_ms <= 15_000:
+            raise ValueError(
+                "transaction_timeout_ms must be 10000 to 15000, since an open transaction blocks readers that long; "
+                f"found {self.transaction_timeout_ms}"
+            )
+
+    @property
+    def transactional_id(self) -> str:
+        return f"{self.transactional_prefix}{self.role}-{self.instance}"
+
+    @property
+    def member_id(self) -> str:
+        return f"{self.role}-{self.instance}"
+
+    @property
+    def produce_deadline_ms(self) -> int:
+        """Longest time from the begin of a transaction to its commit request: before the broker gives it up."""
+        return self.transaction_timeout_ms - 2_000
+
+
+# Properties a user may not set, each with the reason that the config check shows.
+REFUSED: Mapping[str, str] = {
+    "group.id": "each stage has its own group",
+    "group.instance.id": "it is made from the role and --instance",
+    "group.protocol": "the stages need the classic protocol's range assignor",
+    "partition.assignment.strategy": "predictions and labels must be assigned together, by range",
+    "enable.auto.commit": "offsets are committed in the stages' own transactions",
+    "enable.auto.offset.store": "offsets are committed in the stages' own transactions",
+    "auto.offset.reset": "a missing offset is an error that must be seen; see first_start",
+    "isolation.level": "counts are exact only with read_committed",
+    "enable.partition.eof": "idleness is told by it",
+    "transactional.id": "it is made from the role and --instance",
+    "transaction.timeout.ms": "it bounds how long readers are blocked",
+    "enable.idempotence": "transactions need it",
+    "acks": "transactions need acks=all",
+    "max.in.flight": "transactions need at most 5",
+    "max.in.flight.requests.per.connection": "transactions need at most 5",
+    "partitioner": "keys must be placed as other Kafka clients place them",
+    "session.timeout.ms": "static membership and fencing are tuned to it",
+    "max.poll.interval.ms": "a restore may take long",
+    "plugin.library.paths": "it loads foreign code",
+}
+
+
+def consumer_properties(policy: LoopPolicy) -> dict[str, object]:
+    """Properties of the loop's consumer."""
+    return {
+        "fetch.wait.max.ms": 100,
+        "queued.max.messages.kbytes": 65_536,
+        **policy.client,
+        "group.id": policy.group,
+        "group.instance.id": policy.member_id,
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "range",
+        "session.timeout.ms": policy.session_timeout_ms,
+        "max.poll.interval.ms": policy.max_poll_interval_ms,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+    }
+
+
+def producer_properties(policy: LoopPolicy) -> dict[str, object]:
+    """Properties of the loop's producer."""
+    return {
+        "compression.type": "lz4",
+        **policy.client,
+        "transactional.id": policy.transactional_id,
+        "transaction.timeout.ms": policy.transaction_timeout_ms,
+        "message.max.bytes": MAX_RECORD_BYTES,
+        "partitioner": "murmur2_random",
+        "enable.idempotence": True,
+    }

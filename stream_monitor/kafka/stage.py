@@ -1,0 +1,69 @@
+"""What a stage is to the transactional loop, and what it hands over.
+
+The loop promises: only messages of owned partitions reach `process`, in offset order and none twice between two
+`aborted`/`assigned`; everything between two `committed` is one transaction or nothing; all calls come from one thread.
+The stage keeps what it folds in an overlay until `committed` and drops it on `aborted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+Message = Any  # confluent_kafka.Message: the package carries no usable types
+
+
+class TP(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
+
+
+class CommittedOffset(NamedTuple):
+    """What the group holds for a partition: the next offset to read (None: never committed) and its metadata."""
+
+    offset: int | None
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutRecord:
+    """One record to produce. `partition` None: placed by the key, as other Kafka clients do."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Stage(Protocol):
+    def assigned(self, partitions: Mapping[TP, CommittedOffset]) -> Mapping[TP, int] | None:
+        """Take over partitions, restoring their state; may return lower offsets to read from first (a replay).
+
+        Messages of a replay reach `process` like others; the stage knows the committed offset and folds those below
+        it silently. Raises RestoreError where state and offsets do not agree.
+        """
+
+    def revoked(self, partitions: Sequence[TP]) -> None:
+        """The partitions are owned no longer. What was not committed has been dropped by `aborted` before."""
+
+    def process(self, batch: list[Message]) -> None:
+        """Fold messages into the overlay. Must not raise for anything a message can hold."""
+
+    def drain(self, now_ms: int) -> list[OutRecord]:
+        """What this flush emits. Called again, with a new overlay, after an abort."""
+
+    def commit_metadata(self, topic: str, partition: int) -> str:
+        """Metadata to commit with the partition's offset; asked after `drain`."""
+
+    def committed(self) -> None:
+        """The transaction of the last `drain` is committed: make the overlay permanent."""
+
+    def aborted(self) -> None:
+        """Drop the overlay; the messages since the last `committed` will be read again."""

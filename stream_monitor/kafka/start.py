@@ -1,0 +1,109 @@
+"""Where reading begins: the group's committed offset, and what a missing one means.
+
+Only a group that never committed anything may begin by `first_start`. That moment is made definite before the worker
+joins: the starting offset of every partition is committed for the still empty group, so that a partition without a
+committed offset is, later, either one that was added to the topic or a loss that must be seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from stream_monitor.errors import SetupError
+from stream_monitor.kafka.ends import Bounds, bounds
+from stream_monitor.kafka.policy import LoopPolicy
+from stream_monitor.kafka.stage import TP, CommittedOffset
+
+RESET_OFFSETS = "kafka-consumer-groups --reset-offsets --group {group} --topic {topic} … --execute"
+
+
+def anchor_first_start(admin: AdminClient, consumer: Any, policy: LoopPolicy, partitions: Iterable[TP]) -> bool:
+    """Commit starting offsets if the group has none at all; returns whether this was the very first start."""
+    partitions = list(partitions)
+    committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms)
+    if any(each.offset is not None for each in committed.values()):
+        return False
+    found = bounds(admin, partitions, policy.committed_deadline_ms / 1000)
+    starts = [TopicPartition(*tp, first_offset(policy, found[tp])) for tp in partitions]
+    request = [ConsumerGroupTopicPartitions(policy.group, starts)]
+    try:
+        for answer in admin.alter_consumer_group_offsets(request).values():
+            for each in answer.result(policy.committed_deadline_ms / 1000).topic_partitions:
+                if each.error is not None:
+                    raise KafkaException(each.error)
+    except KafkaException as error:
+        # Refused while the group has members: another worker was first, and then its offsets are there.
+        committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms)
+        if all(each.offset is None for each in committed.values()):
+            raise SetupError(
+                f"the first offsets of group {policy.group} could not be committed: {error.args[0].str()}",
+                mend="stop other members of the group, or allow Read on it, and start again",
+            ) from error
+        return False
+    return True
+
+
+def first_offset(policy: LoopPolicy, found: Bounds) -> int:
+    return found.low if policy.first_start == "earliest" else found.high
+
+
+def committed_offsets(consumer: Any, partitions: Iterable[TP], deadline_ms: int) -> dict[TP, CommittedOffset]:
+    """What the group committed, waiting while a transaction of a former owner is still undecided."""
+    request = [TopicPartition(*tp) for tp in partitions]
+    if not request:
+        return {}
+    deadline = time.monotonic() + deadline_ms / 1000
+    while True:
+        try:
+            answers = consumer.committed(request, timeout=10.0)
+            for each in answers:
+                if each.error is not None:
+                    raise KafkaException(each.error)
+            break
+        except KafkaException as error:
+            if time.monotonic() >= deadline:
+                raise SetupError(
+                    f"the committed offsets could not be read within {deadline_ms} ms: {error.args[0].str()}"
+                ) from error
+            time.sleep(0.1)
+    return {
+        TP(each.topic, each.partition): CommittedOffset(each.offset if each.offset >= 0 else None, each.metadata or "")
+        for each in answers
+    }
+
+
+def start_offset(tp: TP, committed: int | None, found: Bounds, group: str) -> int:
+    """Where to read an owned partition from; SetupError where records were lost or counted by nobody."""
+    reset = RESET_OFFSETS.format(group=group, topic=tp.topic)
+    if committed is None:
+        if found.low == 0:
+            return 0  # the partition was added after the first start: nothing of it was read or deleted
+        raise SetupError(
+            f"group {group} lost its committed offset for {tp}, whose records begin at {found.low}: "
+            "which of them were counted is not known",
+            mend=f"decide where to go on: {reset}",
+        )
+    if committed < found.low:
+        raise SetupError(
+            f"records {committed} to {found.low - 1} of {tp} were deleted before group {group} read them",
+            mend=f"raise retention.ms; then go on with {reset}",
+        )
+    if committed > found.high:
+        raise SetupError(
+            f"group {group} committed offset {committed} for {tp}, which ends at {found.high}: "
+            "the topic was made anew or lost records",
+            mend=f"decide where to go on: {reset}",
+        )
+    return committed
+
+
+def remembered(
+    committed: Mapping[TP, CommittedOffset], memory: Mapping[TP, CommittedOffset]
+) -> dict[TP, CommittedOffset]:
+    """For a broker that forgets transactional offsets: the loop's own memory goes first."""
+    return {tp: memory.get(tp, each) for tp, each in committed.items()}
