@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_monitor.events.scalars import canonical_scalar
 from stream_monitor.reference.features import CategoricalFeature, Feature, NumericFeature
 
 
@@ -40,8 +41,9 @@ def psi_bins(feature: Feature) -> tuple[PsiBin, ...]:
     if isinstance(feature, CategoricalFeature):
         names = (*feature.categories, "other")
         counts = (*feature.counts, feature.other)
+        rest = len(feature.categories)
         return tuple(
-            PsiBin("=" + "|".join(names[low:high]), None, None, sum(counts[low:high]))
+            PsiBin("other" if low == rest else "=" + "|".join(names[low:high]), None, None, sum(counts[low:high]))
             for low, high in feature.psi_groups
         )
     return tuple(_numeric_bin(feature, low, high) for low, high in feature.psi_groups)
@@ -67,7 +69,7 @@ def _numeric_bin(feature: NumericFeature, low: int, high: int) -> PsiBin:
     count = sum(feature.counts[low:high])
     if feature.discrete:
         values = [edges[i - 1] for i in range(low, high) if feature.counts[i]]
-        return PsiBin("=" + "|".join(map(_short, values)), values[0], values[-1], count)
+        return PsiBin("=" + "|".join(map(canonical_scalar, values)), values[0], values[-1], count)
     start = edges[low - 1] if low > 0 else None
     end = edges[high - 1] if high <= len(edges) else None
     label = f"{'(-inf' if start is None else '[' + _short(start)},{'inf' if end is None else _short(end)})"
@@ -75,4 +77,4 @@ def _numeric_bin(feature: NumericFeature, low: int, high: int) -> PsiBin:
 
 
 def _short(value: float) -> str:
-    return f"{value:.6g}"
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"

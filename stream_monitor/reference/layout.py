@@ -34,6 +34,12 @@ def bin_spec(feature: Feature) -> BinSpec:
     )
 
 
+def needs_hashes(feature: Feature) -> bool:
+    """Whether counting this feature takes the hash key its profile was built with."""
+    spec = bin_spec(feature)
+    return isinstance(spec, CategoricalBins) and spec.needs_hashes
+
+
 def feature_layout(profile: Profile) -> FeatureLayout:
     """Names and kinds for decoding, in the profile's order."""
     return FeatureLayout(

@@ -75,9 +75,6 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             profile = msgspec.json.decode(data, type=Profile)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise ProfileError(f"broken profile: {error}", mend=_MEND) from error
-        problems = profile.problems()
-        if problems:
-            raise ProfileError(f"broken profile of {profile.model_name!r}: " + "; ".join(problems), mend=_MEND)
         right = sealed(profile)
         if (profile.id, profile.schema_id) != (right.id, right.schema_id):
             raise ProfileError(
@@ -108,7 +105,15 @@ class _Version(msgspec.Struct):
 
 
 def sealed(profile: Profile) -> Profile:
-    """The profile with the `id` and `schema_id` of its content."""
+    """The profile with the `id` and `schema_id` of its content, as it will be read again; ProfileError if it has
+    problems (infinite edges, NaN, wrong lengths)."""
+    try:
+        profile = msgspec.json.decode(msgspec.json.encode(profile), type=Profile)
+    except (TypeError, msgspec.ValidationError) as error:
+        raise ProfileError(f"this cannot become a profile: {error}") from error
+    problems = profile.problems()
+    if problems:
+        raise ProfileError(f"broken profile of {profile.model_name!r}: " + "; ".join(problems), mend=_MEND)
     schema = [
         [[f.name, f.edges] if isinstance(f, NumericFeature) else _vocabulary(f) for f in profile._all()],
         profile.score_edges,

@@ -151,12 +151,18 @@ class BinCounter:
         groups: NDArray[np.intp] | None = None,
         n_groups: int = 1,
     ) -> NDArray[np.int64]:
-        """Counts of shape (n_groups, layout.size). `groups`: 0 ≤ group < n_groups for each of the n events, None
-        for all in group 0. `output`: floats (NaN missing, ±inf invalid) or classes (None missing); None: all
-        missing; not looked at where the layout has no output."""
+        """Counts of shape (n_groups, layout.size) in one go: `tally` of `codes`."""
+        return self.tally(self.codes(columns, output), groups, n_groups)
+
+    def codes(self, columns: FeatureColumns, output: NDArray[np.float64] | Sequence[object] | None) -> NDArray[np.intp]:
+        """The working slot of each event in each feature, for `tally`; shape (features, n).
+
+        `output`: floats (NaN missing, ±inf invalid) or classes (None missing); None: all missing; not looked at
+        where the layout has no output.
+        """
+        n = columns.n
         numeric: list[NDArray[np.float64]] = list(columns.numeric)
         categorical: list[Sequence[object]] = list(columns.categorical)
-        n = columns.n
         if isinstance(self._output, NumericBins):
             numeric.append(np.full(n, np.nan) if output is None else np.asarray(output, np.float64))
         elif self._output is not None:
@@ -167,9 +173,15 @@ class BinCounter:
         codes[: len(self._edges)] += self._bases
         for row, (memo, column) in enumerate(zip(self._codes, categorical, strict=True), len(self._edges)):
             codes[row] = np.fromiter(map(memo.__getitem__, column), np.intp, n)
-        if groups is not None:
-            codes += groups * self._working
-        working = np.bincount(codes.ravel(), minlength=n_groups * self._working).reshape(n_groups, self._working)
+        return codes
+
+    def tally(
+        self, codes: NDArray[np.intp], groups: NDArray[np.intp] | None = None, n_groups: int = 1
+    ) -> NDArray[np.int64]:
+        """Counts of shape (n_groups, layout.size) from `codes`, which stay as they are: several groupings of one
+        batch (segments) share them. `groups`: 0 ≤ group < n_groups for each event; None: all in group 0."""
+        flat = codes if groups is None else codes + groups * self._working
+        working = np.bincount(flat.ravel(), minlength=n_groups * self._working).reshape(n_groups, self._working)
         counts = working[:, self._gather]
         counts[:, self._invalid] += working[:, self._below]
         return counts

@@ -1,9 +1,10 @@
 """What is known of a feature before a profile exists: enough to make one, small enough to send.
 
-Numbers go to a signed DDSketch (1 % bins), to exact counts while there are at most 100 distinct ones, to
-minimum, maximum and exact sums; texts go to keyed-hash counts. Whether the feature is numeric is decided by the
-majority when the profile is built. Missing values are not counted here: a feature that no event of a batch
-carries is not in the batch's columns at all, so missing = events − numbers − texts − invalid.
+Numbers go to a signed DDSketch of 0.1 % (features that vary little around a large offset need that), to exact counts
+while there are at most 100 distinct ones, to minimum, maximum and exact sums; texts go to keyed-hash counts. Whether
+the feature is numeric is decided by the majority when the profile is built. Missing values are not counted here: a
+feature that no event of a batch carries is not in the batch's columns at all, so missing = events − numbers − texts −
+invalid. Written: about 2 bytes per occupied bin, 1 to 2 kB for a thousand events.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from stream_monitor.sketches.exact_sum import ExactSum
 from stream_monitor.sketches.key_counts import KeyCounts
 
 _VERSION: Final = 1
+_ACCURACY: Final = 0.001
 _decoder: Final = msgspec.msgpack.Decoder(
     tuple[int, int, float | None, float | None, bytes, bytes, bytes, bytes, bytes]
 )
@@ -37,7 +39,7 @@ class RawFeature:
         self.invalid = 0
         self.minimum: float | None = None
         self.maximum: float | None = None
-        self.quantiles = DDSketch()
+        self.quantiles = DDSketch(_ACCURACY)
         self.distinct = DistinctCounts()
         self.sum = ExactSum()
         self.squares = ExactSum()
