@@ -53,8 +53,9 @@ def fatal(error: Any, what: str) -> LoopFailure:
     """The exception for a fatal KafkaError met while doing `what`."""
     if error.code() in _FENCED:
         return FencedError(
-            f"another process runs with the same role and instance ({error.str()})",
-            mend="give each process its own --instance",
+            "fenced: another process runs with the same role and instance, or this one stood still for longer than "
+            f"its transaction may take ({error.str()})",
+            mend="give each process its own --instance; a restart goes on exactly",
         )
     return LoopFailure(f"{what} failed for good: {error.str()} ({error.name()})")
 

@@ -1,7 +1,7 @@
 """A small stage that proves the loop: it counts messages and emits, each flush, which source ranges it counted.
 
 Run as a program it is one worker in a process of its own, which may kill or stop itself inside a transaction:
-`python -m tests.kafka.counting '{"bootstrap": …, "instance": …, …, "fault": "kill", "point": "produced", "after": 2}'`
+`python -m tests.kafka.counting '{"bootstrap": …, "instance": …, …, "faults": [["kill", "produced", 1]]}'`
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, CommittedOffset, Message, OutRecord
-from stream_monitor.kafka.transaction import Point
+from stream_monitor.kafka.transaction import Hook, Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,15 @@ def counted(values: Sequence[bytes | None]) -> list[Counted]:
     return [Counted(*json.loads(value)) for value in values if value is not None]
 
 
-def fault(kind: str, point: str, after: int):  # type: ignore[no-untyped-def]
-    """A hook that hits this process with SIGKILL or SIGSTOP at the `after`-th passing of the point."""
-    left = [after]
+def faults(planned: list[tuple[str, str, int]]) -> Hook:
+    """A hook that hits this process with SIGKILL or SIGSTOP: [kind, point, passings of the point before it]."""
+    left = [list(each) for each in planned]
 
     def hook(at: Point) -> None:
-        if at == point:
-            left[0] -= 1
-            if left[0] == 0:
+        if left and left[0][1] == at:
+            left[0][2] -= 1
+            if left[0][2] < 0:
+                kind, point, _ = left.pop(0)
                 print(f"fault {kind} {point}", flush=True)
                 os.kill(os.getpid(), signal.SIGKILL if kind == "kill" else signal.SIGSTOP)
 
@@ -113,8 +114,7 @@ def main() -> None:
     )
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    hook = fault(given["fault"], given["point"], given["after"]) if "fault" in given else None
-    Loop(CountingStage(given["output"]), policy, hook=hook).run(stop)
+    Loop(CountingStage(given["output"]), policy, hook=faults(given["faults"])).run(stop)
 
 
 if __name__ == "__main__":

@@ -172,16 +172,15 @@ def test_a_replay_reads_from_where_the_stage_says_and_never_commits_backwards(to
     with running(loop) as raised:
         wait_for(lambda: raised or loop.snapshot.positions == {TP(source, 0): 100})
 
-    class Replaying(CountingStage):
-        seen: list[int] = []
-        committed_offsets: list[int] = []
+    seen: list[int] = []
 
+    class Replaying(CountingStage):
         def assigned(self, partitions):  # type: ignore[no-untyped-def]
             super().assigned(partitions)
             return {TP(source, 0): 40}
 
         def process(self, batch):  # type: ignore[no-untyped-def]
-            self.seen += [message.offset() for message in batch]
+            seen.extend(message.offset() for message in batch)
 
         def drain(self, now_ms: int) -> list[OutRecord]:
             return []
@@ -190,11 +189,11 @@ def test_a_replay_reads_from_where_the_stage_says_and_never_commits_backwards(to
     offsets: list[dict[TP, int]] = []
     loop = Loop(stage, policy_for(topics, source), on_snapshot=lambda s: offsets.append(dict(s.positions)))
     with running(loop) as raised:
-        wait_for(lambda: raised or len(stage.seen) == 60)
+        wait_for(lambda: raised or len(seen) == 60)
         topics.produce(source, [b"x"] * 5)
-        wait_for(lambda: raised or len(stage.seen) == 65)
+        wait_for(lambda: raised or len(seen) == 65)
     assert not raised
-    assert stage.seen == list(range(40, 105))
+    assert seen == list(range(40, 105))
     assert {each[TP(source, 0)] for each in offsets if each} == {100, 105}
     assert topics.committed(policy_for(topics).group, source) == {0: 105}
 

@@ -1,0 +1,147 @@
+"""Exact counts while workers are killed inside transactions, at random, and stopped beyond their session.
+
+Two workers in processes of their own read one topic while it is being written. A supervisor restarts each that
+dies. What a read_committed consumer then sees must hold every offset exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.broker.topics import TopicSpace
+from tests.kafka.test_loop import assert_each_once, read_counted, wait_for
+
+pytestmark = pytest.mark.broker
+
+PARTITIONS = 4
+
+Faults = list[tuple[str, str, int]]  # of one life of a worker: kind, point, passings before
+
+
+class Worker:
+    """One counting worker that is started anew whenever it ends, each life with the next planned fault."""
+
+    def __init__(self, given: dict[str, object], faults: list[Faults], log: Path) -> None:
+        self.given = given
+        self.faults = faults
+        self.log = log
+        self.ends: list[int] = []
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        given = self.given | {"faults": self.faults.pop(0) if self.faults else []}
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "tests.kafka.counting", json.dumps(given)],
+                stdout=log,
+                stderr=log,
+                cwd=Path(__file__).parents[2],
+            )
+
+    def attend(self) -> None:
+        """Start it again if it ended."""
+        code = self.process.poll()
+        if code is not None:
+            self.ends.append(code)
+            self.process = self._start()
+
+    def stopped(self) -> bool:
+        """Whether it is in SIGSTOP (Linux: state T)."""
+        try:
+            return Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+        except FileNotFoundError:
+            return False
+
+    def signal(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def end(self) -> None:
+        self.signal(signal.SIGCONT)
+        self.process.terminate()
+        try:
+            self.ends.append(self.process.wait(30))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+@pytest.mark.timeout(180)
+def test_every_message_counts_once_though_workers_are_killed_and_stopped(topics: TopicSpace, tmp_path: Path) -> None:
+    source, output, group = topics.create("in", PARTITIONS), topics.create("out"), topics.name("group")
+    given = {"bootstrap": topics.bootstrap, "group": group, "topics": [source], "output": output}
+    writing = threading.Event()
+    writing.set()
+    writer = threading.Thread(target=_write_until, args=(topics, source, writing))
+    writer.start()
+    points = ["produced", "offsets_sent", "committed"]
+    kills_at: list[Faults] = [[("kill", point, 1)] for point in points]
+    zombie = Worker(
+        given | {"instance": "0"},
+        # Killed in an open transaction, then stopped in one: once before and once after its offsets were sent.
+        [*kills_at, [("stop", "produced", 1), ("stop", "offsets_sent", 1)]],
+        tmp_path / "zombie.log",
+    )
+    victim = Worker(given | {"instance": "1"}, list(kills_at), tmp_path / "victim.log")
+    chance = random.Random(7)
+    kills = stops = 0
+    try:
+        next_kill = time.monotonic() + 4
+        deadline = time.monotonic() + 60
+        while (stops < 2 or kills < 4) and time.monotonic() < deadline:
+            zombie.attend()
+            victim.attend()
+            if zombie.stopped():
+                _outlive_session(zombie, victim, topics, group, source)
+                stops += 1
+            elif time.monotonic() > next_kill:
+                victim.signal(signal.SIGKILL)
+                kills += 1
+                next_kill = time.monotonic() + chance.uniform(0.7, 1.5)
+            time.sleep(0.02)
+        writing.clear()
+        writer.join()
+        ends = topics.end_offsets(source)
+        wait_for(lambda: zombie.attend() or victim.attend() or topics.committed(group, source) == ends, 40)
+    finally:
+        writing.clear()
+        writer.join()
+        for worker in (zombie, victim):
+            worker.end()
+    logs = zombie.log.read_text() + victim.log.read_text()
+    assert stops == 2, logs
+    assert kills >= 4, logs
+    assert [logs.count(f"fault kill {point}") for point in points] == [2, 2, 2]
+    assert zombie.ends.count(-signal.SIGKILL) == 3
+    assert victim.ends.count(-signal.SIGKILL) >= 6
+    assert (zombie.ends[-1], victim.ends[-1]) == (0, 0), logs
+    assert_each_once(topics, source, read_counted(topics, output))
+
+
+def _write_until(topics: TopicSpace, source: str, writing: threading.Event) -> None:
+    while writing.is_set():
+        topics.produce(source, ((os.urandom(4), b"x") for _ in range(300)))
+        time.sleep(0.05)
+
+
+def _outlive_session(zombie: Worker, victim: Worker, topics: TopicSpace, group: str, source: str) -> None:
+    """Leave the zombie stopped until its partitions were taken over and worked on, then let it go on."""
+    before = topics.committed(group, source)
+
+    def taken_over() -> bool:
+        victim.attend()
+        now = topics.committed(group, source)
+        return all(now.get(p, 0) > before.get(p, 0) for p in range(PARTITIONS))
+
+    wait_for(taken_over, 40)
+    zombie.signal(signal.SIGCONT)
