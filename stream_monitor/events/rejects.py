@@ -28,6 +28,7 @@ class RejectReason(StrEnum):
     WRONG_TYPE = "wrong_type"
     TOO_MANY_FEATURES = "too_many_features"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    MODEL_LIMIT = "model_limit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from stream_monitor.detectors.detector import Detector
 from stream_monitor.errors import FormatError
 from stream_monitor.events.metric import DetectorRef
-from stream_monitor.events.names import Status
+from stream_monitor.events.names import MetricName, Status
 from stream_monitor.metrics.figure import Figure
 from stream_monitor.pipeline.policy import ModelPolicy
 from stream_monitor.sketches.pane import LabelPane
@@ -34,7 +34,7 @@ class Detectors:
             changed = detector.update(values)
             figures.append(
                 Figure(
-                    metric="change_detected",
+                    metric=MetricName.CHANGE_DETECTED,
                     value=float(changed),
                     status=Status.OK if values else Status.NO_DATA,
                     n=len(values),

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from stream_monitor.events.decode import LabelDecoder, PredictionDecoder
-from stream_monitor.events.label import LabelEvent
 from stream_monitor.events.policy import DecodePolicy
 from stream_monitor.events.prediction import PredictionRow
 from stream_monitor.events.rejects import DeadLetter, Reject, RejectReason, dead_letter
@@ -322,7 +321,12 @@ class IngestFold:
         ]
 
 
-def _by_model(rows: Sequence[PredictionRow] | Sequence[LabelEvent]) -> dict[str, list[int]]:
+class _Named(Protocol):
+    @property
+    def model_name(self) -> str: ...
+
+
+def _by_model(rows: Sequence[_Named]) -> dict[str, list[int]]:
     places: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         places.setdefault(row.model_name, []).append(i)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stream_monitor.alerts.event import alert_event
+from stream_monitor.alerts.event import alert_event, performance_moved
 from stream_monitor.alerts.judge import ActiveAlert, JudgedTransition, Verdict, judge, retire_version
 from stream_monitor.alerts.observe import ClosedWindow
 from stream_monitor.alerts.significance import budget_level, windows_per_day
@@ -28,6 +28,7 @@ class Judge:
         self._name = policy.name
         self._rules = policies.rules
         self._source = policies.source
+        self._joins_labels = policy.joins_labels
         slides = [spec.slide_ms for spec in policy.windows] * (2 if policy.joins_labels else 1)
         self._level = budget_level(policies.target_false_alarms_per_day, windows_per_day(slides))
         self._window: tuple[TimeBasis, Window] | None = None
@@ -39,9 +40,7 @@ class Judge:
         self._shown = []
         self._events = {}
 
-    def show(
-        self, series: Series, figures: Sequence[Figure], events: Sequence[MetricEvent], historical: bool
-    ) -> None:
+    def show(self, series: Series, figures: Sequence[Figure], events: Sequence[MetricEvent], historical: bool) -> None:
         """One series of the window under judgement."""
         assert self._window is not None
         basis, window = self._window
@@ -60,7 +59,7 @@ class Judge:
         )
         self._events.update({id(figure): event for figure, event in zip(figures, events, strict=True)})
 
-    def end(self, now_ms: int) -> list[Change]:
+    def end(self) -> list[Change]:
         """Judge what was shown."""
         verdict = judge(self._rules, self._shown, self.active, self._level)
         return self._carry_out(verdict)
@@ -82,5 +81,5 @@ class Judge:
     def _event(self, judged: JudgedTransition) -> AlertEvent:
         figure = None if judged.observed is None else judged.observed.figure
         event = None if figure is None else self._events.get(id(figure))
-        window = None if judged.observed is None else judged.observed.window
-        return alert_event(judged, event, window)
+        moved = performance_moved(self.active.values(), judged.labels, labels_came=self._joins_labels)
+        return alert_event(judged, event, performance_moved=moved, generator_url=self._source)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
+from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
 from stream_monitor.metrics.figure import Figure
 from stream_monitor.metrics.panes import label_figures, prediction_figures
 from stream_monitor.pipeline.detecting import Detectors
-from stream_monitor.pipeline.judging import Judge
+from stream_monitor.pipeline.judging import Change, Judge
 from stream_monitor.pipeline.learning import Learner
 from stream_monitor.pipeline.messages import PaneDelta
 from stream_monitor.pipeline.outbox import Outbox, metric_event, place_of
@@ -52,7 +55,7 @@ class ModelFold:
         self._outbox = outbox
         self.meta = ModelMeta()
         self.series: dict[SeriesId, Series] = {}
-        self.learner = Learner(policy, profile)
+        self.learner = Learner(policy, profile, policies.hash_key)
         self.detectors = Detectors(policy)
         self.judge = Judge(policy, policies)
         self._grid = WindowSpec(policy.pane_ms, policy.pane_ms)
@@ -114,6 +117,15 @@ class ModelFold:
             series = self.series[key] = Series(SeriesMeta(version, segment))
         return series
 
+    def find(self, version: object, segment_key: str) -> Series | None:
+        """The series of a state key."""
+        pairs = msgspec.json.decode(segment_key, type=list[tuple[str, str]])
+        return self.series.get((None if version is None else str(version), tuple(pairs)))
+
+    def add(self, series: Series) -> None:
+        """Take up a restored series."""
+        self.series[series.meta.version, tuple(sorted(series.meta.segment.items()))] = series
+
     # -- time --------------------------------------------------------------------------------------------------
 
     def advance(self, sources: Sources, now_ms: int, *, by_clock: bool = False, at_end: bool = False) -> None:
@@ -144,6 +156,7 @@ class ModelFold:
         self._revise(now_ms, everything=at_end)
         for basis in self.bases:
             self._expire(basis)
+        self._retire(now_ms)
         profile = self.learner.finish(sources.newest_ms(self.name, ("predictions",)), now_ms)
         if profile is not None:
             self._outbox.profiles.append(profile)
@@ -211,7 +224,12 @@ class ModelFold:
             if not series.is_live(basis, window, self.policy.retire_after_ms):
                 continue
             figures = self._figures(series, basis, window) if published else []
-            if basis is TimeBasis.LABEL and spec == self._grid and series.is_overall and series.meta.version is not None:
+            if (
+                basis is TimeBasis.LABEL
+                and spec == self._grid
+                and series.is_overall
+                and series.meta.version is not None
+            ):
                 detected = self.detectors.see(series.meta.version, series.label_panes.get(window.start_ms))
                 figures += detected
                 for index in range(len(detected)):
@@ -222,10 +240,13 @@ class ModelFold:
                 series.meta.published[window_key(basis, window)] = 0
                 self._outbox.touch("series", self.name, *_parts(series))
             self.judge.show(series, figures, events, historical)
-        for event, touched in self.judge.end(now_ms):
+        self._take(self.judge.end())
+
+    def _take(self, changes: list[Change]) -> None:
+        for event, fingerprint in changes:
             if event is not None:
                 self._outbox.alerts.append(event)
-            self._outbox.touch("alert", self.name, touched)
+            self._outbox.touch("alert", self.name, fingerprint)
 
     def _revise(self, now_ms: int, *, everything: bool) -> None:
         """Publish closed windows that changed: at most once an interval, or now where they are about to expire."""
@@ -268,10 +289,11 @@ class ModelFold:
             self.policy.outcome,
             self.policy.metrics,
             None if model_wide else max(0, series.pending_at(window.end_ms)),
-            orphans=model_wide,
         )
 
-    def _publish(self, series: Series, basis: TimeBasis, window: Window, figure: Figure, revision: int, now_ms: int):  # type: ignore[no-untyped-def]
+    def _publish(
+        self, series: Series, basis: TimeBasis, window: Window, figure: Figure, revision: int, now_ms: int
+    ) -> MetricEvent:
         event = metric_event(
             place_of(self.name, series, basis, window),
             figure,
@@ -300,7 +322,9 @@ class ModelFold:
         for series in list(self.series.values()):
             panes = series.panes(basis)
             changed = False
-            for start in [s for s in panes if mark >= pane_dies_at(self.policy.windows, s, self.policy.allowed_lateness_ms)]:
+            for start in [
+                s for s in panes if mark >= pane_dies_at(self.policy.windows, s, self.policy.allowed_lateness_ms)
+            ]:
                 pane = panes.pop(start)
                 if isinstance(pane, LabelPane):
                     series.carry_labels(pane)
@@ -314,6 +338,29 @@ class ModelFold:
                 changed |= series.carry_predicted(mark - self.policy.allowed_lateness_ms - widest)
             if changed:
                 self._outbox.touch("series", self.name, *_parts(series))
+
+    def _retire(self, now_ms: int) -> None:
+        """Forget series that had no event for long; with the last one of a version its alerts end."""
+        mark = self.meta.marks.get(TimeBasis.PREDICTION)
+        if mark is None:
+            return
+        before = mark - self.policy.retire_after_ms - max(spec.size_ms for spec in self.policy.windows)
+        over = [
+            key
+            for key, series in self.series.items()
+            if max(series.meta.last_ms.values(), default=mark) < before
+            and not (series.prediction_panes or series.label_panes or series.meta.dirty)
+        ]
+        for key in over:
+            self._outbox.touch("series", self.name, *_parts(self.series.pop(key)))
+        for version in {version for version, _ in over if version is not None}:
+            if any(version == kept for kept, _ in self.series):
+                continue
+            horizon = self._policies.live_horizon_ms
+            historical = horizon is not None and mark < now_ms - horizon
+            self._take(self.judge.retire(version, mark, historical=historical))
+            for index in self.detectors.drop(version):
+                self._outbox.touch("detector", self.name, version, index)
 
     def _in_order(self) -> list[Series]:
         return sorted(self.series.values(), key=lambda series: series.key)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from stream_monitor.alerts.judge import JudgedTransition
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent, ReferenceRef, metric_event_id, window_ref
 from stream_monitor.events.names import ReferenceKind, Status, TimeBasis
@@ -84,16 +83,8 @@ def metric_event(
 
 
 class _TooLate(NamedTuple):
-    count: int
+    events: int
     offset: int
-
-
-class Judged(NamedTuple):
-    """A transition and the metric event behind it, where there is one."""
-
-    transition: JudgedTransition
-    event: MetricEvent | None
-    others: tuple[MetricEvent, ...]  # all figures of the window that was judged
 
 
 class Outbox:
@@ -113,7 +104,7 @@ class Outbox:
         """Count events that came after their window could no longer change."""
         key = (place.model, place.version, tuple(sorted(place.segment.items())), place.basis, place.window)
         known = self._too_late.get(key)
-        total = count + (known[1].count if known else 0)
+        total = count + (known[1].events if known else 0)
         self._too_late[key] = (place, _TooLate(total, offset))
 
     def take_too_late(self, emitted_ms: int, historical_before_ms: int | None) -> Iterator[MetricEvent]:
@@ -140,8 +131,8 @@ class Outbox:
                 final=True,
                 historical=historical_before_ms is not None and window.end_ms < historical_before_ms,
                 status=Status.OK,
-                value=float(late.count),
-                n=late.count,
+                value=float(late.events),
+                n=late.events,
                 emitted_at=format_timestamp(emitted_ms),
             )
         self._too_late.clear()

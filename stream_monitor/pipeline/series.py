@@ -6,6 +6,7 @@ Panes and windows live as long as an event can still change them; what is older 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
 import msgspec
 
 from stream_monitor.events.metric import segment_label

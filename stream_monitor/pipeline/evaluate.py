@@ -1,0 +1,244 @@
+"""The second fold: panes messages of one partition in; metric events, alerts, profiles and changed state out.
+
+All state lives here and, record by record, in the compacted state topic; `restore` reads it back.  After an aborted
+transaction the fold is thrown away and restored: there is no second way back.  Pure: time comes in as an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from stream_monitor.alerts.judge import ActiveAlert
+from stream_monitor.events.alert import AlertEvent
+from stream_monitor.events.metric import MetricEvent
+from stream_monitor.events.names import TimeBasis
+from stream_monitor.pipeline.health import Health
+from stream_monitor.pipeline.messages import Delta, Message, Progress, SourceRange, decode
+from stream_monitor.pipeline.model import ROLES, ModelFold
+from stream_monitor.pipeline.outbox import Outbox
+from stream_monitor.pipeline.policy import Policies
+from stream_monitor.pipeline.records import HEAD_KEY, StateRecord, encode_head, parse_key, record_key
+from stream_monitor.pipeline.series import ModelMeta, Series, SeriesMeta
+from stream_monitor.reference.profile import Profile
+from stream_monitor.sketches.pane import LabelPane, PredictionPane
+from stream_monitor.windows.watermark import Sources, read_watermark
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSummary:
+    """For the endpoint: watermarks in ms by (model, time basis), models of this partition, counters so far."""
+
+    watermarks_ms: Mapping[tuple[str, str], int]
+    models: tuple[str, ...]
+    series_limited: Mapping[str, int]
+    repeats: int
+
+
+class EvaluateOutput(NamedTuple):
+    metrics: list[MetricEvent]
+    alerts: list[AlertEvent]
+    profiles: list[Profile]
+    state: list[StateRecord]
+    summary: EvaluateSummary
+
+
+class EvaluateFold:
+    """One panes partition. `profiles`: those given by files, by model name."""
+
+    def __init__(self, policies: Policies, profiles: Mapping[str, Profile], *, partition: int) -> None:
+        self._policies = policies
+        self._given = dict(profiles)
+        self._partition = partition
+        self._outbox = Outbox()
+        self._sources = Sources()
+        self._health = Health(policies)
+        self._models: dict[str, ModelFold] = {}
+        self._position: int | None = None
+        self._now_ms = 0
+        self._repeats = 0
+
+    # -- in ----------------------------------------------------------------------------------------------------
+
+    def apply(self, value: bytes, offset: int, record_ms: int) -> None:
+        """Fold one panes message. FormatError if it is none of ours."""
+        self.fold(decode(value), offset, record_ms)
+
+    def fold(self, message: Message, offset: int, record_ms: int) -> None:
+        """Fold one decoded message; `record_ms` is its record's time and serves as the clock."""
+        self._position = offset + 1
+        self._now_ms = max(self._now_ms, record_ms)
+        if isinstance(message, Delta):
+            if self._is_repeat(message.ranges):
+                self._repeats += 1
+                return
+            model = self._model(message.model)
+            for pane in message.panes:
+                model.apply(pane, offset)
+        else:
+            self._progress(message, record_ms)
+
+    def tick(self, now_ms: int) -> None:
+        """Let the wall clock close windows of models whose sources are all idle, and publish due revisions."""
+        self._now_ms = max(self._now_ms, now_ms)
+        for model in self._models.values():
+            model.advance(self._sources, self._now_ms, by_clock=True)
+
+    def finish(self) -> None:
+        """The input has ended (backtest): close every window that has begun, publish every correction."""
+        for model in self._models.values():
+            model.advance(self._sources, self._now_ms, at_end=True)
+
+    # -- out ---------------------------------------------------------------------------------------------------
+
+    def drain(self) -> EvaluateOutput:
+        """What the transaction must hold: events, and the state records that changed, the head last."""
+        outbox = self._outbox
+        outbox.alerts.extend(self._health.take())
+        horizon = self._policies.live_horizon_ms
+        before = None if horizon is None else self._now_ms - horizon
+        metrics = [*outbox.metrics, *outbox.take_too_late(self._now_ms, before)]
+        state = [StateRecord(record_key(*parts), self._record(parts)) for parts in sorted(outbox.touched, key=repr)]
+        if self._position is not None:
+            state.append(StateRecord(record_key("sources"), msgspec.msgpack.encode(self._sources)))
+            state.append(StateRecord(record_key("health"), self._health.to_bytes()))
+            state.append(StateRecord(HEAD_KEY, encode_head(self._position)))
+        output = EvaluateOutput(metrics, outbox.alerts, outbox.profiles, state, self._summary())
+        outbox.metrics, outbox.alerts, outbox.profiles, outbox.touched = [], [], [], set()
+        return output
+
+    def active_alerts(self) -> dict[str, ActiveAlert]:
+        """Alerts that are not quiet, by fingerprint."""
+        return {f: alert for model in self._models.values() for f, alert in model.judge.active.items()}
+
+    @classmethod
+    def restore(
+        cls,
+        policies: Policies,
+        profiles: Mapping[str, Profile],
+        records: Iterable[StateRecord],
+        *,
+        partition: int,
+        position: int | None = None,
+    ) -> EvaluateFold:
+        """The fold that wrote these records, newest value of each key, tombstones left out."""
+        fold = cls(policies, profiles, partition=partition)
+        fold._position = position
+        for record in sorted(records, key=lambda record: _rank(record.key)):
+            if record.value is not None and record.key != HEAD_KEY:
+                fold._take_up(parse_key(record.key), record.value)
+        return fold
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _model(self, name: str) -> ModelFold:
+        model = self._models.get(name)
+        if model is None:
+            policy = self._policies.model(name)
+            model = self._models[name] = ModelFold(policy, self._policies, self._given.get(name), self._outbox)
+        return model
+
+    def _is_repeat(self, ranges: list[SourceRange]) -> bool:
+        return any(
+            (state := self._sources.state(r.role, r.partition)) is not None and r.start < state.position for r in ranges
+        )
+
+    def _progress(self, progress: Progress, record_ms: int) -> None:
+        for source in progress.sources:
+            known = self._sources.state(source.role, source.partition)
+            if known is not None and source.start < known.position:
+                self._repeats += 1
+                return
+        for source in progress.sources:
+            known = self._sources.state(source.role, source.partition)
+            if known is not None and source.start > known.position:
+                self._health.gap(source.role, source.partition, known.position, source.start, record_ms)
+            self._sources.observe(source, record_ms)
+        self._sources.counts.update(progress.counts)
+        if self._partition == 0:
+            self._health.progress(progress.events, sum(progress.rejects.values()), record_ms)
+        for name, model in self._models.items():
+            model.advance(self._sources, record_ms)
+            self._health.held(name, self._holding(model), record_ms)
+
+    def _holding(self, model: ModelFold) -> tuple[tuple[str, int], ...]:
+        policy = model.policy
+        return read_watermark(
+            self._sources,
+            policy.name,
+            ROLES[TimeBasis.LABEL if policy.joins_labels else TimeBasis.PREDICTION],
+            max_out_of_order_ms=policy.max_out_of_order_ms,
+            silent_after_ms=self._policies.progress_timeout_ms,
+        ).holding
+
+    def _record(self, parts: tuple[str | int | None, ...]) -> bytes | None:
+        kind, name = str(parts[0]), str(parts[1])
+        model = self._models[name]
+        if kind == "model":
+            return msgspec.msgpack.encode(model.meta)
+        if kind == "profile":
+            return None if model.learner.profile is None else model.learner.profile.to_json()
+        if kind == "bootstrap":
+            return model.learner.to_bytes()
+        if kind == "alert":
+            alert = model.judge.active.get(str(parts[2]))
+            return None if alert is None else alert.to_bytes()
+        if kind == "detector":
+            return model.detectors.to_bytes(str(parts[2]), int(parts[3] or 0))
+        series = model.find(parts[2], str(parts[3]))
+        if series is None:
+            return None
+        if kind == "series":
+            return msgspec.msgpack.encode(series.meta)
+        pane = series.panes(TimeBasis(str(parts[4]))).get(int(parts[5] or 0))
+        return None if pane is None else pane.to_bytes()
+
+    def _take_up(self, parts: list[str | int | None], value: bytes) -> None:
+        kind = parts[0]
+        if kind == "sources":
+            self._sources = msgspec.msgpack.decode(value, type=Sources)
+            self._now_ms = self._sources.heard_ms
+            return
+        if kind == "health":
+            self._health.restore(value)
+            return
+        model = self._model(str(parts[1]))
+        if kind == "model":
+            model.meta = msgspec.msgpack.decode(value, type=ModelMeta)
+        elif kind == "profile":
+            if model.learner.profile is None:
+                model.learner.profile = Profile.from_json(value)
+        elif kind == "bootstrap":
+            model.learner.restore(value)
+        elif kind == "alert":
+            model.judge.active[str(parts[2])] = ActiveAlert.from_bytes(value)
+        elif kind == "detector":
+            model.detectors.restore(str(parts[2]), int(parts[3] or 0), value)
+        elif kind == "series":
+            model.add(Series(msgspec.msgpack.decode(value, type=SeriesMeta)))
+        elif kind == "pane":
+            series = model.find(parts[2], str(parts[3]))
+            assert series is not None, "series records are read before panes"
+            start = int(parts[5] or 0)
+            if parts[4] == TimeBasis.PREDICTION:
+                series.prediction_panes[start] = PredictionPane.from_bytes(value)
+            else:
+                series.label_panes[start] = LabelPane.from_bytes(value)
+
+    def _summary(self) -> EvaluateSummary:
+        return EvaluateSummary(
+            watermarks_ms={
+                (name, basis): mark for name, model in self._models.items() for basis, mark in model.meta.marks.items()
+            },
+            models=tuple(self._models),
+            series_limited={name: model.meta.limited for name, model in self._models.items()},
+            repeats=self._repeats,
+        )
+
+
+def _rank(key: bytes) -> int:
+    """Series before their panes; all else anyhow."""
+    return 1 if key.startswith(b'["pane"') else 0

@@ -1,0 +1,137 @@
+"""Alerts about the monitoring itself: lost source ranges, a watermark that stands still, a flood of rejects.
+
+Conditions over what progress messages say, with record time as the clock: a replay gives the same transitions.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from uuid import uuid5
+
+import msgspec
+
+from stream_monitor.events.alert import AlertEvent, Severity
+from stream_monitor.events.metric import METRIC_NAMESPACE
+from stream_monitor.events.times import format_duration, format_timestamp
+from stream_monitor.pipeline.policy import Policies
+
+_GAP_SHOWN_MS = 600_000
+_FLOOD_SPAN_MS = 60_000
+_FLOOD_LEAST = 20
+
+
+class _State(msgspec.Struct, array_like=True):
+    """`firing`: start of each firing condition, by fingerprint. `held_since`: by model. `flood`: [span start, events,
+    rejects] of the span under way and of the one before."""
+
+    firing: dict[str, int] = {}
+    gap_until: dict[str, int] = {}
+    held_since: dict[str, int] = {}
+    flood: list[list[int]] = msgspec.field(default_factory=lambda: [[0, 0, 0], [0, 0, 0]])
+
+
+class Health:
+    """`take` hands out the transitions since the last time."""
+
+    def __init__(self, policies: Policies) -> None:
+        self._policies = policies
+        self._state = _State()
+        self._alerts: list[AlertEvent] = []
+
+    def gap(self, role: str, partition: int, expected: int, found: int, now_ms: int) -> None:
+        """Offsets `[expected, found)` of a source partition never arrived."""
+        place = f"{role}/{partition}"
+        self._state.gap_until[place] = now_ms + _GAP_SHOWN_MS
+        self._set(
+            True,
+            "source-gap",
+            "critical",
+            {"topic": self._policies.topics[role], "partition": str(partition)},
+            f"Offsets {expected} to {found - 1} of {self._policies.topics[role]}, partition {partition}, were never "
+            "folded: counts of the windows around now are too low. Were committed offsets moved by hand?",
+            now_ms,
+        )
+
+    def progress(self, events: int, rejects: int, now_ms: int) -> None:
+        """One flush of one ingest worker."""
+        self._end_gaps(now_ms)
+        current, _ = self._state.flood
+        if now_ms - current[0] >= _FLOOD_SPAN_MS:
+            self._state.flood = [[now_ms, 0, 0], current]
+            current = self._state.flood[0]
+        current[1] += events
+        current[2] += rejects
+        total, bad = (sum(span[i] for span in self._state.flood) for i in (1, 2))
+        share = bad / total if total else 0.0
+        self._set(
+            bad >= _FLOOD_LEAST and share >= self._policies.reject_flood_share,
+            "reject-flood",
+            "warning",
+            {},
+            f"{bad} of the last {total} events were rejected ({share:.0%}); the dead-letters topic says why.",
+            now_ms,
+        )
+
+    def held(self, model: str, holding: tuple[tuple[str, int], ...], now_ms: int) -> None:
+        """Whether the model's watermark is held, and by which source partitions."""
+        since = self._state.held_since
+        if holding:
+            since.setdefault(model, now_ms)
+        else:
+            since.pop(model, None)
+        after = self._policies.stalled_after_ms
+        names = ", ".join(
+            f"{self._policies.topics[role]}/{partition if partition >= 0 else '?'}" for role, partition in holding[:8]
+        )
+        self._set(
+            bool(holding) and now_ms - since[model] >= after,
+            "watermark-stalled",
+            "critical",
+            {"model_name": model},
+            f"The watermark of {model} has stood still for {format_duration(after)} or more: waiting for {names}. "
+            "Is an ingest worker down, or far behind?",
+            now_ms,
+        )
+
+    def take(self) -> list[AlertEvent]:
+        taken, self._alerts = self._alerts, []
+        return taken
+
+    def to_bytes(self) -> bytes:
+        return msgspec.msgpack.encode(self._state)
+
+    def restore(self, data: bytes) -> None:
+        self._state = msgspec.msgpack.decode(data, type=_State)
+
+    def _end_gaps(self, now_ms: int) -> None:
+        for place in [place for place, until in self._state.gap_until.items() if now_ms >= until]:
+            del self._state.gap_until[place]
+            role, _, partition = place.rpartition("/")
+            labels = {"topic": self._policies.topics[role], "partition": partition}
+            self._set(False, "source-gap", "critical", labels, "No further gap was seen.", now_ms)
+
+    def _set(
+        self, active: bool, name: str, severity: Severity, labels: dict[str, str], sentence: str, now_ms: int
+    ) -> None:
+        text = "\n".join((name, *(f"{key}={value}" for key, value in sorted(labels.items()))))
+        fingerprint = blake2b(text.encode(), digest_size=8).hexdigest()
+        since = self._state.firing.get(fingerprint)
+        if active == (since is not None):
+            return
+        if active:
+            since = self._state.firing[fingerprint] = now_ms
+        else:
+            since = self._state.firing.pop(fingerprint)
+        state = "firing" if active else "resolved"
+        self._alerts.append(
+            AlertEvent(
+                id=str(uuid5(METRIC_NAMESPACE, f"{fingerprint}/{state}/{since}")),
+                fingerprint=fingerprint,
+                state="firing" if active else "resolved",
+                reason="breached" if active else "recovered",
+                labels={"alertname": name, "severity": severity, **labels},
+                annotations={"summary": sentence},
+                starts_at=format_timestamp(since),
+                ends_at=None if active else format_timestamp(now_ms),
+            )
+        )
