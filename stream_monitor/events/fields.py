@@ -26,7 +26,7 @@ Integer = Annotated[int, Meta(ge=INT_MIN, le=INT_MAX)]
 ClassText = Annotated[str, Meta(max_length=MAX_NAME)]
 ClassLabel = ClassText | Integer | float | bool
 CategoryText = Annotated[str, Meta(max_length=MAX_CATEGORY)]
-Timestamp = AwareDatetime | int | float
+Timestamp = AwareDatetime | Integer | float
 Seconds = Annotated[float, Meta(ge=0.0)]
 Scores = Annotated[dict[ClassText, float], Meta(max_length=MAX_CLASSES)]
-Tags = Annotated[dict[Name, ClassText], Meta(max_length=MAX_TAGS)]
+Tags = Annotated[dict[str, ClassText], Meta(max_length=MAX_TAGS)]

@@ -36,11 +36,11 @@ def parse_timestamp(value: object, unit: TimestampUnit = "s") -> int:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError(f"the time {value.isoformat()} has no offset; append Z or +hh:mm")
-        return _within((value - EPOCH) // MILLISECOND, value.isoformat())
+        return _within((value - EPOCH) // MILLISECOND, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         kind = "null" if value is None else type(value).__name__
         raise ValueError(f"a time is RFC 3339 text or a number, found {kind}")
-    return _within(_from_number(value, unit), f"{value:.17g} {unit}")
+    return _within(_from_number(value, unit), value)
 
 
 def format_timestamp(ms: int) -> str:
@@ -56,10 +56,12 @@ def format_duration(ms: int) -> str:
     raise AssertionError("unreachable: every integer is a number of milliseconds")
 
 
-def _within(ms: int, text: str) -> int:
+def _within(ms: int, value: datetime | float) -> int:
     if MIN_MS <= ms <= MAX_MS:
         return ms
-    raise ValueError(f"{text} is not within the years 1900 to 2999")
+    if isinstance(value, int) and value.bit_length() > 64:
+        raise ValueError(f"an integer of {value.bit_length()} bits is not within the years 1900 to 2999")
+    raise ValueError(f"{value} is not within the years 1900 to 2999")
 
 
 def _from_text(text: str) -> datetime:
@@ -74,7 +76,7 @@ def _from_number(value: float, unit: TimestampUnit) -> int:
     if unit == "ns":
         # As float nanoseconds hold only 256 ns steps in this century, which is finer than the millisecond asked.
         if isinstance(value, int):
-            return value // 1_000_000
+            return (value + 500) // 1_000_000
         value, unit = value / 1_000, "us"
     if isinstance(value, int):
         return value * _US_PER_UNIT[unit] // 1_000
