@@ -81,7 +81,7 @@ def top_features(figures: Iterable[Figure]) -> tuple[FeatureEvidence, ...]:
 
 
 def performance_moved(active: Iterable[ActiveAlert], labels: Mapping[str, str], *, labels_came: bool) -> bool | None:
-    """True if an alert on performance or a detected change fires for the same model and version; null without labels."""
+    """True if an alert on performance or on a change fires for the same model and version; null without labels."""
     if not labels_came:
         return None
     families = {"performance", "change"}
