@@ -1,0 +1,115 @@
+"""The store on disk behaves like the store in memory, through any writes, reopenings and sweeps."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stream_monitor.errors import FormatError, StateLockedError
+from stream_monitor.join.store import Change, JoinStore, MemoryStore
+from stream_monitor.kafka import join_store
+from stream_monitor.kafka.join_store import RocksJoinStore
+
+KEYS = [f"id-{i}".encode() for i in range(8)]
+offset = st.none() | st.integers(0, 50)
+change = st.builds(Change, st.binary(max_size=6), st.integers(-3, 12).map(lambda step: step * 60_000), offset, offset)
+write = st.tuples(
+    st.dictionaries(st.sampled_from(KEYS), change, max_size=5),
+    st.dictionaries(st.sampled_from(["predictions", "labels"]), st.integers(0, 99)),
+    st.none() | st.integers(-3, 12).map(lambda step: step * 60_000),
+    st.booleans(),  # look the keys up first, as the fold does
+    st.booleans(),  # reopen afterwards
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(write, max_size=8))
+def test_it_equals_the_store_in_memory_through_writes_expiry_and_reopening(writes: list) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        disk, memory = RocksJoinStore(Path(directory)), MemoryStore()
+        expired = None
+        for changes, positions, expire_before, look_first, reopen in writes:
+            if expire_before is not None:  # event time only goes on, in the fold
+                expired = expire_before if expired is None else max(expired, expire_before)
+            if look_first:
+                disk.get_many(3, list(changes))
+            dropped = [store.write(3, changes, positions, expired) for store in (disk, memory)]
+            assert dropped[0] == dropped[1]
+            if reopen:
+                disk.close()
+                disk = RocksJoinStore(Path(directory))
+            assert disk.positions(3) == memory.positions(3)
+            assert disk.entries(3) == memory.entries(3)
+            assert disk.get_many(3, KEYS) == memory.get_many(3, KEYS)
+            low, exact = disk.floors(3), memory.floors(3)
+            assert all(low[role] <= exact[role] for role in exact)
+        disk.close()
+
+
+def entry(text: str, expires_ms: int, prediction: int | None = None, label: int | None = None) -> Change:
+    return Change(text.encode(), expires_ms, prediction, label)
+
+
+def test_partitions_do_not_mix_and_keep_their_data_when_released(tmp_path: Path) -> None:
+    store: JoinStore = RocksJoinStore(tmp_path)
+    store.write(0, {b"a": entry("zero", 10)}, {"predictions": 5}, None)
+    store.write(1, {b"a": entry("one", 10)}, {"predictions": 7}, None)
+    store.release(0)
+    assert store.get_many(0, [b"a", b"b"]) == [b"zero", None]
+    assert store.positions(0) == {"predictions": 5}
+    store.reset(1)
+    assert (store.get_many(1, [b"a"]), store.positions(1), store.entries(1)) == ([None], {}, 0)
+
+
+def test_floors_rise_when_the_entries_that_need_them_expire(tmp_path: Path) -> None:
+    store = RocksJoinStore(tmp_path)
+    store.write(0, {b"a": entry("a", 100, 5, None), b"b": entry("b", 200, 9, 3)}, {}, None)
+    assert store.floors(0) == {"predictions": 5, "labels": 3}
+    assert store.write(0, {}, {}, 101) == 1
+    assert store.floors(0) == {"predictions": 9, "labels": 3}
+    assert store.write(0, {}, {}, 201) == 1
+    assert store.floors(0) == {}
+
+
+def test_a_sweep_removes_a_bounded_number_a_write_and_hides_all_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join_store, "SWEEP_LIMIT", 4)
+    store = RocksJoinStore(tmp_path)
+    store.write(0, {key: entry("x", 100, 1, 1) for key in KEYS}, {}, None)
+    assert store.write(0, {}, {}, 101) == 4
+    assert store.get_many(0, KEYS) == [None] * 8
+    assert store.floors(0) == {}
+    assert store.write(0, {KEYS[7]: entry("new", 500)}, {}, 101) == 3
+    assert store.get_many(0, KEYS[6:]) == [None, b"new"]
+    store.write(0, {}, {}, 101)
+    assert store.entries(0) == 1
+
+
+def test_a_second_opening_is_refused_with_the_reason(tmp_path: Path) -> None:
+    store = RocksJoinStore(tmp_path)
+    store.positions(0)
+    with pytest.raises(StateLockedError, match="another process uses the join store"):
+        RocksJoinStore(tmp_path).positions(0)
+
+
+def test_an_unreadable_store_starts_empty(tmp_path: Path) -> None:
+    store = RocksJoinStore(tmp_path)
+    store.write(0, {b"a": entry("a", 1)}, {"labels": 1}, None)
+    store.close()
+    (tmp_path / "0" / "CURRENT").write_text("nonsense")
+    assert RocksJoinStore(tmp_path).positions(0) == {}
+
+
+def test_an_unknown_format_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RocksJoinStore(tmp_path)
+    monkeypatch.setattr(join_store, "FORMAT_VERSION", 9)
+    store.write(0, {}, {"labels": 1}, None)
+    store.close()
+    monkeypatch.undo()
+    with pytest.raises(FormatError, match="format version 9; accepted: 1"):
+        RocksJoinStore(tmp_path).positions(0)
