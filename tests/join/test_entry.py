@@ -65,10 +65,11 @@ def test_a_self_contained_label_needs_no_prediction_and_no_window() -> None:
     carried = LabelRecord(9_999_999, "1", None, 5, carries=prediction("1", at=0))
     late, early = Entry(), Entry()
     assert len(add_label(late, carried, WINDOW).pairs) == 1
-    assert add_prediction(late, prediction("1"), WINDOW) == (Outcome.NEW, (), 0)
+    assert add_prediction(late, prediction("1"), WINDOW) == (Outcome.NEW, (), 0, (), ())
     assert add_prediction(late, prediction("1"), WINDOW).outcome is Outcome.DUPLICATE
     add_prediction(early, prediction("1"), WINDOW)
-    assert len(add_label(early, carried, WINDOW).pairs) == 1
+    effect = add_label(early, carried, WINDOW)
+    assert (len(effect.pairs), len(effect.settled)) == (1, 1), "the prediction that was awaited is settled"
     assert add_label(early, carried, WINDOW).outcome is Outcome.DUPLICATE
 
 
@@ -102,7 +103,7 @@ def test_any_interleaving_gives_the_pairs_and_net_counts_of_the_oracle(predictio
         for version, record in firsts.items()
     }
     order = data.draw(st.permutations(["p"] * len(records) + ["l"] * len(labels)))
-    entry, pairs, waiting = Entry(), {}, 0
+    entry, pairs, waiting, awaited = Entry(), {}, 0, 0
     todo_predictions = [prediction(version, at, offset) for offset, (version, at) in enumerate(predictions)]
     todo_labels = distinct_labels(labels)
     for step in order:
@@ -111,8 +112,10 @@ def test_any_interleaving_gives_the_pairs_and_net_counts_of_the_oracle(predictio
         else:
             effect = add_label(entry, todo_labels.pop(0), WINDOW)
         waiting += effect.waiting
+        awaited += len(effect.awaited) - len(effect.settled)
         for pair in effect.pairs:
             assert pair.prediction.version not in pairs, "a prediction counts once"
             pairs[pair.prediction.version] = pair.label.offset
     assert pairs == {version: offset for version, offset in expected.items() if offset is not None}
     assert waiting == (1 if labels and not pairs else 0)
+    assert awaited == len(firsts) - len(pairs)
