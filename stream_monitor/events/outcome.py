@@ -13,19 +13,14 @@ A label that is none of the known classes stays as it is, for the caller to coun
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
+from msgspec import Struct
 
 from stream_monitor.events.label import LabelEvent
 from stream_monitor.events.policy import OutcomePolicy, Task
 from stream_monitor.events.prediction import PredictionBody
 from stream_monitor.events.scalars import canonical_scalar
-
-V = TypeVar("V")
 
 _OPPOSITE = {"0": "1", "1": "0", "true": "false", "false": "true"}
 _NUMERIC_ALIASES = {"true": "1", "false": "0"}
@@ -38,8 +33,7 @@ _DEFAULT_ALIASES: dict[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
+class Predicted(Struct, frozen=True, gc=False):
     """`label`: canonical class. `score`: P(positive class), binary only. `scores`: by canonical class."""
 
     label: str | None
@@ -48,8 +42,7 @@ class Predicted:
     scores: dict[str, float] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Actual:
+class Actual(Struct, frozen=True, gc=False):
     """`label`: canonical class, `value`: finite."""
 
     label: str | None
@@ -106,22 +99,6 @@ def predicted(body: PredictionBody, policy: OutcomePolicy) -> Predicted:
 def actual(event: LabelEvent, policy: OutcomePolicy) -> Actual:
     label = event.actual.label
     return Actual(None if label is None else _class(label, policy), event.actual.value)
-
-
-def output_numbers(bodies: Sequence[PredictionBody], policy: OutcomePolicy) -> NDArray[np.float64]:
-    """The output as a numeric column, as in FeatureColumns: score of binary models, else value."""
-    if policy.task is not Task.BINARY:
-        return np.fromiter([body.value for body in bodies], np.float64, len(bodies))
-    if policy.score_of == "positive":
-        scores = [body.score for body in bodies]
-        if None not in scores:
-            return np.fromiter(scores, np.float64, len(bodies))
-    return np.fromiter([predicted(body, policy).score for body in bodies], np.float64, len(bodies))
-
-
-def output_labels(bodies: Sequence[PredictionBody], policy: OutcomePolicy) -> list[str | None]:
-    """The output as a categorical column: predicted classes, None where there is none."""
-    return [predicted(body, policy).label for body in bodies]
 
 
 def _class(value: str | float | bool, policy: OutcomePolicy) -> str:

@@ -80,6 +80,7 @@ def _from_number(value: float, unit: TimestampUnit) -> int:
         value, unit = value / 1_000, "us"
     if isinstance(value, int):
         return value * _US_PER_UNIT[unit] // 1_000
-    if not math.isfinite(value):
-        raise ValueError(f"a time is a finite number, found {value}")
-    return round(value * _US_PER_UNIT[unit]) // 1_000
+    microseconds = value * _US_PER_UNIT[unit]
+    if not math.isfinite(microseconds):
+        raise ValueError(f"a time is a finite number of {unit}, found {value}")
+    return round(microseconds) // 1_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +15,6 @@ from stream_monitor.events.outcome import (
     canonical_class,
     is_known,
     known_classes,
-    output_labels,
-    output_numbers,
     predicted,
 )
 from stream_monitor.events.policy import OutcomePolicy, Task
@@ -129,28 +126,6 @@ def test_the_most_likely_class_is_predicted_where_no_label_is_given() -> None:
 def test_regression_has_a_value_only() -> None:
     found = predicted(PredictionBody(value=12.5, score=0.3), OutcomePolicy(Task.REGRESSION))
     assert (found.value, found.score, found.label) == (12.5, None, None)
-
-
-bodies = st.lists(
-    st.builds(
-        PredictionBody,
-        label=st.sampled_from([None, "1", 0, True]),
-        score=st.sampled_from([None, 0.0, 0.3, 1.0, 2.0, math.inf]),
-        scores=st.sampled_from([None, {"1": 0.9}, {"0": 0.2}]),
-        value=st.sampled_from([None, 1.5, math.inf]),
-    )
-)
-
-
-@given(bodies, st.sampled_from(["positive", "predicted"]))
-def test_output_columns_are_the_single_outputs(rows: list[PredictionBody], score_of: Any) -> None:
-    policy = OutcomePolicy(Task.BINARY, "1", score_of=score_of)
-    single = [predicted(body, policy) for body in rows]
-    scores = [math.nan if one.score is None else one.score for one in single]
-    np.testing.assert_array_equal(output_numbers(rows, policy), np.array(scores, dtype=float))
-    assert output_labels(rows, policy) == [one.label for one in single]
-    values = [math.nan if body.value is None else body.value for body in rows]
-    np.testing.assert_array_equal(output_numbers(rows, OutcomePolicy(Task.REGRESSION)), np.array(values, dtype=float))
 
 
 def test_policies_that_mean_nothing_are_refused() -> None:
