@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 from stream_monitor.app.problems import shown
 from stream_monitor.errors import Problem
+from stream_monitor.kafka.policy import REFUSED
 
 _SCALARS = "a string, a number, true or false"
 
@@ -24,28 +25,16 @@ _DANGEROUS = {
 }
 _DANGEROUS_PREFIXES = {"test.": "it replaces the broker by a simulated one"}
 
+# What librdkafka also knows under other names, or what the loop leaves at the client's default on purpose.
 _OWNED = {
-    "group.id",
-    "group.instance.id",
-    "group.protocol",
-    "group.protocol.type",
-    "group.remote.assignor",
-    "transactional.id",
-    "transaction.timeout.ms",
-    "isolation.level",
-    "enable.auto.commit",
-    "auto.commit.enable",
-    "auto.commit.interval.ms",
-    "enable.auto.offset.store",
-    "auto.offset.reset",
-    "offset.store.method",
-    "offset.store.path",
-    "enable.partition.eof",
-    "partition.assignment.strategy",
-    "enable.idempotence",
-    "acks",
-    "request.required.acks",
-    "partitioner",
+    "group.protocol.type": "the stages need the classic protocol's range assignor",
+    "group.remote.assignor": "the stages need the classic protocol's range assignor",
+    "auto.commit.enable": "offsets are committed in the stages' own transactions",
+    "auto.commit.interval.ms": "offsets are committed in the stages' own transactions",
+    "offset.store.method": "offsets are committed in the stages' own transactions",
+    "offset.store.path": "offsets are committed in the stages' own transactions",
+    "request.required.acks": "transactions need acks=all",
+    **REFUSED,
 }
 # Callbacks are objects of the embedding program, never values of a file.
 _CALLBACK_SUFFIXES = ("_cb", "_callback_data")
@@ -54,7 +43,7 @@ _CALLBACKS = {"opaque", "logger", "on_commit", "on_delivery", "interceptors", "b
 _OFTEN_MEANT = """
     bootstrap.servers security.protocol sasl.mechanism sasl.mechanisms sasl.username sasl.password ssl.ca.location
     ssl.certificate.location ssl.key.location ssl.key.password ssl.endpoint.identification.algorithm client.id
-    client.rack session.timeout.ms heartbeat.interval.ms max.poll.interval.ms fetch.min.bytes fetch.wait.max.ms
+    client.rack heartbeat.interval.ms fetch.min.bytes fetch.wait.max.ms
     fetch.message.max.bytes queued.max.messages.kbytes linger.ms compression.type compression.codec
     message.max.bytes socket.timeout.ms statistics.interval.ms broker.address.family debug log_level
 """.split()  # noqa: SIM905
@@ -71,7 +60,7 @@ def property_problems(properties: Mapping[str, object], path: str = "kafka") -> 
             reason = _DANGEROUS.get(key) or _DANGEROUS_PREFIXES[prefix or ""]
             problems.append(Problem(where, shown(value, where), f"nothing: this property is refused because {reason}"))
         elif key in _OWNED:
-            accepted = "nothing: the monitor sets this property itself, exact counts depend on it"
+            accepted = f"nothing: the monitor sets this property itself, {_OWNED[key]}"
             problems.append(Problem(where, shown(value, where), accepted))
         elif key in _CALLBACKS or key.endswith(_CALLBACK_SUFFIXES):
             problems.append(Problem(where, shown(value, where), "nothing: callbacks cannot be set from a config"))

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from stream_monitor.app.durations import ACCEPTED
 from stream_monitor.errors import Problem
 
-_SECRET = re.compile(r"password|secret|hash_key|token|authorization|headers|ssl\.key|credential", re.IGNORECASE)
+_SECRET = re.compile(r"password|secret|hash_key|token|webhook|authorization|headers|ssl\.key|credential", re.IGNORECASE)
 _SHOWN = 80  # characters of a wrong value: enough to find it, too few to flood a terminal
 
 _VARIABLE = "STREAM_MONITOR_ and the keys on the way joined by __; entries of lists are numbered from 0"

@@ -117,7 +117,7 @@ WRONG = [
     ("prometheus: {metrics: [cis]}", "prometheus.metrics[0]", "'cis'", "did you mean 'csi'?"),
     ("prometheus: {windows: [9m]}", "prometheus.windows[0]", "'9m'", "a window of the models"),
     ("react: {webhook: {}}", "react.webhook.url", "nothing", "an address"),
-    ("react: {webhook: {url: 'ftp://x'}}", "react.webhook.url", "'ftp://x'", "http://"),
+    ("react: {webhook: {url: 'ftp://x'}}", "react.webhook.url", "a value that is not shown", "http://"),
     ("mapping: {model: m}", "mapping", "{'model': 'm'}", "one of model_name"),
     ("mapping: {model_name: a..b}", "mapping", "{", "a dotted path"),
     ("timestamp_unit: min", "timestamp_unit", "'min'", "s, ms, us or ns"),

@@ -1,0 +1,143 @@
+"""What can keep a monitor from running, looked at one by one, each with the command or edit that mends it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from stream_monitor.app.instance import Instance
+from stream_monitor.app.setup import Setup, load_setup
+from stream_monitor.errors import ConfigError, StateLockedError, StreamMonitorError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    subject: str
+    ok: bool
+    detail: str
+    mend: str | None = None
+
+    @staticmethod
+    def failed(subject: str, error: StreamMonitorError) -> Finding:
+        return Finding(subject, False, error.message, error.mend)
+
+
+def examine(file: Path, instance: str | None = None) -> Iterator[Finding]:
+    """All findings in the order one would mend them. Costs up to some ten seconds where no broker answers."""
+    yield _python()
+    yield _dependencies()
+    try:
+        setup = load_setup(file, ask_librdkafka=True)
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Finding("config", False, f"{problem.path}: found {problem.found}", f"accepted: {problem.accepted}")
+        return
+    yield Finding("config", True, f"{file}, {len(setup.policies.models)} models, {len(setup.policies.rules)} rules")
+    state = _state(setup, instance)
+    yield state
+    yield _port(setup, running="in use" in state.detail)
+    yield from _broker(setup, file)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] <= (3, 14)
+    return Finding("python", fits, version, None if fits else "use Python 3.11 to 3.14")
+
+
+def _dependencies() -> Finding:
+    missing = []
+    for requirement in metadata.requires("stream-monitor") or []:
+        name, _, marker = requirement.partition(";")
+        name = name.strip().split(" ")[0].split("[")[0]
+        for mark in "<>=!~(":
+            name = name.split(mark)[0]
+        if "extra" in marker:
+            continue
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("packages", False, f"missing: {', '.join(missing)}", "pip install stream-monitor")
+    return Finding("packages", True, f"confluent-kafka {metadata.version('confluent-kafka')} and all others are there")
+
+
+def _state(setup: Setup, name: str | None) -> Finding:
+    try:
+        with Instance(setup.config.state_dir, name) as instance:
+            return Finding("state", True, f"{instance.directory} can be written and locked")
+    except StateLockedError as error:
+        return Finding("state", True, f"in use: {error.message}")
+    except StreamMonitorError as error:
+        return Finding.failed("state", error)
+
+
+def _port(setup: Setup, *, running: bool) -> Finding:
+    host, port = setup.config.prometheus.host, setup.config.prometheus.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if running:
+            return Finding("prometheus", True, f"{host}:{port} is in use, as the instance runs")
+        mend = "stop what listens there, or set prometheus.port to another port (0: any free one)"
+        return Finding("prometheus", False, f"{host}:{port} cannot be used: {error.strerror}", mend)
+    return Finding("prometheus", True, f"{host}:{port} is free")
+
+
+def _broker(setup: Setup, file: Path) -> Iterator[Finding]:
+    from stream_monitor.app.broker import admin_client, topic_names, wanted_topics
+    from stream_monitor.kafka.topics import check_co_partitioned, partition_counts
+
+    servers = setup.client["bootstrap.servers"]
+    try:
+        counts = partition_counts(admin_client(setup), timeout_s=10.0)
+    except StreamMonitorError as error:
+        yield Finding(
+            "broker", False, f"{servers}: {error.message}", "start Kafka, or correct kafka: bootstrap.servers"
+        )
+        return
+    yield Finding("broker", True, f"{servers} answers")
+    names = topic_names(setup)
+    missing = [spec.name for spec in wanted_topics(setup, counts) if spec.name not in counts]
+    if missing:
+        mend = f"stream-monitor topics create -c {file}"
+        yield Finding("topics", False, f"missing: {', '.join(missing)}", mend)
+        return
+    yield Finding("topics", True, f"all {len(wanted_topics(setup, counts))} are there")
+    if names.labels is not None:
+        try:
+            check_co_partitioned(counts, names.predictions, names.labels)
+            yield Finding("partitions", True, f"{counts[names.predictions]} of both predictions and labels")
+        except StreamMonitorError as error:
+            yield Finding.failed("partitions", error)
+    for topic, labels in ((names.predictions, False), (names.labels, True)):
+        if topic is not None:
+            yield _keys(setup, topic, labels=labels)
+
+
+def _keys(setup: Setup, topic: str, *, labels: bool) -> Finding:
+    from confluent_kafka import KafkaException
+
+    from stream_monitor.app.sampling import sample_keys
+
+    try:
+        sample = sample_keys(setup.client, topic, setup.decode, labels=labels)
+    except KafkaException as error:
+        return Finding("keys", False, f"{topic} cannot be read: {error.args[0].str()}", "allow Read on the topic")
+    if sample.wrong is not None:
+        detail = f"{sample.wrong_keys} of {sample.read} sampled records of {topic} have another key: {sample.wrong}"
+        return Finding("keys", False, detail, "let the producers send prediction_id as the record's key")
+    if sample.read and sample.rejected == sample.read:
+        detail = f"none of {sample.read} sampled records of {topic} is an event"
+        return Finding("keys", False, detail, "compare with `stream-monitor schema`, or set mapping")
+    return Finding("keys", True, f"{sample.read} records of {topic} sampled, {sample.rejected} of them no events")

@@ -1,0 +1,57 @@
+"""The command line: `stream-monitor COMMAND`. One file a command; this one only puts them together.
+
+Heavy modules (confluent-kafka, numpy, scipy, pydantic) are imported inside the commands, so that `--help` is quick.
+Exit codes: 0 ok, 1 failure while running, 2 wrong usage, 3 drift found, 78 wrong config.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stream_monitor import __version__
+from stream_monitor.cli import backtest, doctor, init, profile, run, schema, topics, validate
+from stream_monitor.cli.failures import Commands
+
+app = typer.Typer(
+    name="stream-monitor",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Monitors machine-learning models: predictions and labels from Kafka in, drift and alerts out.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stream-monitor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("init")(init.init)
+app.command("validate")(validate.validate)
+app.add_typer(topics.app, name="topics")
+app.add_typer(profile.app, name="profile")
+app.command("schema")(schema.schema)
+app.command("run")(run.run)
+app.command("backtest")(backtest.backtest)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":  # `python -m stream_monitor.cli.main`: how a supervisor starts its workers
+    main()

@@ -1,0 +1,33 @@
+"""`stream-monitor topics create`: make the topics that are missing, say how the others differ."""
+
+from __future__ import annotations
+
+import typer
+
+from stream_monitor.cli.failures import Commands
+from stream_monitor.cli.options import DEFAULT_CONFIG, ConfigFile
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, help="The topics that the monitor reads and writes.")
+
+
+@app.callback()
+def topics() -> None:
+    pass
+
+
+@app.command("create")
+def create(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Create missing topics; existing ones are left alone, and what differs is reported."""
+    from stream_monitor.app.broker import admin_client, wanted_topics
+    from stream_monitor.app.setup import load_setup
+    from stream_monitor.kafka.topics import create_topics, partition_counts
+
+    setup = load_setup(config)
+    admin = admin_client(setup)
+    specs = wanted_topics(setup, partition_counts(admin))
+    reports = create_topics(admin, specs, replication=setup.config.topics.replication_factor or -1)
+    for report in reports:
+        done = "created" if report.created else "exists "
+        typer.echo(f"{done}  {report.spec.name}  {report.partitions} partitions")
+        for difference in report.differences:
+            typer.secho(f"         differs: {difference}", fg="yellow")

@@ -1,0 +1,81 @@
+"""backtest: the two folds over files, its outputs and its exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stream_monitor.events.alert import AlertEvent
+from stream_monitor.events.metric import MetricEvent
+from tests.cli.conftest import Run
+from tests.cli.files import write_config, write_inputs
+
+RULES = "rules: [{name: input-drift, metric: csi, above: 0.2, for: 2, severity: warning}]\n"
+
+
+@pytest.fixture
+def folder(run: Run, tmp_path: Path) -> Path:
+    """A folder with a config, a profile and inputs whose `income` shifts at half time."""
+    reference, _, _ = write_inputs(tmp_path, shift=30.0)
+    first = write_config(tmp_path, reference="{}", more=RULES)
+    run("profile", "build", reference, "-c", first, "--model", "credit", "-o", tmp_path / "credit.json")
+    write_config(tmp_path, more=RULES)
+    return tmp_path
+
+
+def backtest(run: Run, folder: Path, *more: object) -> tuple[int, str, str]:
+    result = run(
+        "backtest", "-c", folder / "monitor.yaml", "--predictions", folder / "predictions.ndjson",
+        "--labels", folder / "labels.ndjson", "-o", folder / "out", *more,
+    )  # fmt: skip
+    return result.exit_code, result.stdout, result.stderr
+
+
+def metrics(folder: Path) -> list[MetricEvent]:
+    return [MetricEvent.decode(line) for line in (folder / "out" / "metrics.ndjson").read_bytes().splitlines()]
+
+
+def test_every_prediction_is_in_exactly_one_window(run: Run, folder: Path) -> None:
+    code, out, _ = backtest(run, folder)
+    assert code == 0
+    assert "2000 predictions, 2000 labels, 0 rejected" in out
+    counted = {
+        event.window.start: event.n
+        for event in metrics(folder)
+        if event.metric == "predictions" and not event.segment and event.model_version == "7"
+    }
+    assert sum(counted.values()) == 2_000
+
+
+def test_the_shift_fires_the_alert_and_fail_on_turns_it_into_exit_3(run: Run, folder: Path) -> None:
+    assert backtest(run, folder)[0] == 0
+    alerts = [AlertEvent.decode(line) for line in (folder / "out" / "alerts.ndjson").read_bytes().splitlines()]
+    assert any(alert.state == "firing" and alert.labels.get("feature") == "income" for alert in alerts)
+    assert backtest(run, folder, "--fail-on", "warning")[0] == 3
+    assert backtest(run, folder, "--fail-on", "info")[0] == 3
+    assert backtest(run, folder, "--fail-on", "critical")[0] == 0
+
+
+def test_rejected_lines_are_counted_and_kept(run: Run, folder: Path) -> None:
+    with (folder / "predictions.ndjson").open("a") as out:
+        out.write('{"model_name": "credit"}\n\nnonsense\n')
+    _, out_text, _ = backtest(run, folder)
+    assert "2 rejected" in out_text
+    letters = [json.loads(line) for line in (folder / "out" / "dead-letters.ndjson").read_text().splitlines()]
+    assert {letter["reason"] for letter in letters} == {"missing_field", "malformed_json"}
+
+
+def test_labels_may_be_left_out(run: Run, folder: Path) -> None:
+    result = run(
+        "backtest", "-c", folder / "monitor.yaml", "--predictions", folder / "predictions.ndjson", "-o", folder / "out"
+    )
+    assert result.exit_code == 0
+    assert not any(event.metric == "accuracy" for event in metrics(folder))
+
+
+def test_a_missing_input_is_a_usage_error_and_leaves_no_output(run: Run, folder: Path) -> None:
+    (folder / "labels.ndjson").unlink()
+    code, _, said = backtest(run, folder)
+    assert code == 2
+    assert "labels.ndjson" in said
+    assert not (folder / "out").exists()
