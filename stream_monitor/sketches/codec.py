@@ -14,6 +14,7 @@ from stream_monitor.errors import FormatError
 
 T = TypeVar("T")
 
+_BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 _encoder: Final = msgspec.msgpack.Encoder()
 _head: Final = msgspec.msgpack.Decoder(tuple[int, bytes])
 
@@ -27,7 +28,7 @@ def unpack(what: str, data: bytes, version: int, decoder: msgspec.msgpack.Decode
     """The fields that `pack` wrote, checked by `decoder`; FormatError if they are of another format."""
     try:
         found, body = _head.decode(data)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except _BROKEN as error:
         raise FormatError(f"{what}: these {len(data)} bytes are not a sketch ({error})") from error
     if found != version:
         raise FormatError(
@@ -36,5 +37,5 @@ def unpack(what: str, data: bytes, version: int, decoder: msgspec.msgpack.Decode
         )
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except _BROKEN as error:
         raise FormatError(f"{what}: broken bytes ({error})") from error

@@ -22,6 +22,7 @@ from stream_monitor.sketches.sparse import decode_counts, encode_counts
 SMALLEST: Final = 1e-9
 LARGEST: Final = 1e12
 
+_FARTHEST_BIN: Final = 1 << 20  # at the finest accuracy, 0.0001, the last bin is below 250,000
 _VERSION: Final = 1
 _decoder: Final = msgspec.msgpack.Decoder(tuple[float, int, bytes])
 
@@ -112,6 +113,8 @@ class DDSketch:
             new = cls(accuracy)
         except ValueError as error:
             raise FormatError(f"DDSketch: {error}") from error
+        if abs(least) > _FARTHEST_BIN:
+            raise FormatError(f"DDSketch: there is no bin {least}")
         counts = decode_counts(packed)
         occupied = np.flatnonzero(counts)
         new._bins = dict(zip((occupied + least).tolist(), counts[occupied].tolist(), strict=True))
