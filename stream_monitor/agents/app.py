@@ -101,6 +101,8 @@ def react_app(policy: ReactPolicy, reaction: Reaction, handler: Handler, loop: a
         broker_heartbeat_interval=policy.session_timeout_s / 10,
         broker_request_timeout=max(90.0, policy.session_timeout_s + 1),
         broker_commit_interval=1.0,
+        # Off as in librdkafka: the broker inside librdkafka sends checksums that do not fit.
+        broker_check_crcs=str(policy.kafka.get("check.crcs", "false")).lower() == "true",
         # Only when Faust complains about a slow agent; a receiver may be down for the whole retry time.
         stream_processing_timeout=policy.retry.give_up_after_s + 60.0,
         stream_buffer_maxsize=1_024,
