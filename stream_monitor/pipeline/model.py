@@ -251,6 +251,7 @@ class ModelFold:
     def _revise(self, now_ms: int, *, everything: bool) -> None:
         """Publish closed windows that changed: at most once an interval, or now where they are about to expire."""
         timely = everything or now_ms - self.meta.revised_ms >= self._policies.revision_interval_ms
+        revised = False
         for series in self._in_order():
             if not series.meta.dirty:
                 continue
@@ -260,8 +261,10 @@ class ModelFold:
                 self._revise_window(series, key, now_ms)
             if due:
                 self._outbox.touch("series", self.name, *_parts(series))
-        if timely and now_ms != self.meta.revised_ms and not everything:
+                revised = timely
+        if revised:
             self.meta.revised_ms = now_ms
+            self._touch()
 
     def _revise_window(self, series: Series, key: WindowKey, now_ms: int) -> None:
         basis, size, slide, start = key

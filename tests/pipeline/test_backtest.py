@@ -1,0 +1,146 @@
+"""Backtest and live drive the same folds: with nothing too late the newest figures are the same."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+
+from stream_monitor.detectors.policy import DetectorPolicy
+from stream_monitor.events.metric import MetricEvent
+from stream_monitor.events.policy import OutcomePolicy, Task
+from stream_monitor.join.policy import JoinPolicy
+from stream_monitor.pipeline.backtest import backtest
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS
+from stream_monitor.pipeline.policy import ModelPolicy, Policies, ReferencePolicy
+from stream_monitor.reference.build import build_profile
+from stream_monitor.reference.profile import Profile
+from stream_monitor.windows.grid import WindowSpec
+from tests.pipeline.world import DECODE, World, figure_key, label, newest, prediction
+
+
+def policies() -> Policies:
+    model = ModelPolicy(
+        name="m",
+        outcome=OutcomePolicy(task=Task.BINARY, positive_class="1"),
+        reference=ReferencePolicy(kind="profile"),
+        windows=(WindowSpec(20_000, 20_000), WindowSpec(60_000, 20_000)),
+        max_out_of_order_ms=5_000,
+        allowed_lateness_ms=3_600_000,
+        join=JoinPolicy(120_000, 0),
+        segments=(("country",),),
+        detectors=(DetectorPolicy(), DetectorPolicy(kind="page_hinkley")),
+    )
+    return Policies(models={"m": model}, panes_partitions=2, live_horizon_ms=None, idle_timeout_ms=10**9)
+
+
+def reference() -> Profile:
+    rng = random.Random(0)
+    return build_profile(
+        model_name="m",
+        task=Task.BINARY,
+        positive_class="1",
+        columns={
+            "x": [rng.gauss(0, 1) for _ in range(2_000)],
+            "c": [rng.choice("aab") for _ in range(2_000)],
+        },
+        outputs=[rng.random() for _ in range(2_000)],
+        actuals=[str(int(rng.random() < 0.5)) for _ in range(2_000)],
+        created_at=0,
+    )
+
+
+def events(rng: random.Random, n: int = 1_500) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
+    """In order of time up to 2 s of disorder; x drifts halfway, the error rate rises at two thirds."""
+    predictions, labels = [], []
+    for i in range(n):
+        at = i * 0.2
+        truth = int(rng.random() < 0.5)
+        right = rng.random() < (0.9 if i < n * 2 // 3 else 0.5)
+        score = rng.uniform(0.5, 1.0) if (truth == 1) == right else rng.uniform(0.0, 0.5)
+        features = {"x": rng.gauss(0 if i < n // 2 else 2, 1), "c": rng.choice("aabz")}
+        body = prediction(
+            str(i), at, score=score, features=features, latency=rng.random(), tags={"country": rng.choice("AB")}
+        )
+        predictions.append((at + rng.random() * 2, str(i), body))
+        if rng.random() < 0.9:
+            moment = at + rng.uniform(1, 30)
+            labels.append((moment + rng.random() * 2, str(i), label(str(i), moment, label=truth)))
+    return [e[1:] for e in sorted(predictions)], [e[1:] for e in sorted(labels)]
+
+
+def essence(event: MetricEvent, *drop: str) -> dict:
+    document = json.loads(event.encode())
+    return {key: value for key, value in document.items() if key not in {"emitted_at", *drop}}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_live_and_backtest_publish_the_same_newest_figures(seed: int) -> None:
+    rng = random.Random(seed)
+    predictions, labels = events(rng)
+    profiles = {"m": reference()}
+    world = World(policies(), profiles, partitions=3)
+    for role, sent in ((PREDICTIONS, predictions), (LABELS, labels)):
+        for id_, value in sent:
+            world.send(role, id_, value)
+    for _ in range(200):
+        world.clock += 100
+        p = rng.randrange(3)
+        world.ingest(p, rng.choice([PREDICTIONS, LABELS]), rng.randrange(30))
+        if rng.random() < 0.5:
+            world.flush(p)
+            world.evaluate(rng.randrange(2), 10)
+    world.run_out()
+    live = newest(world.metrics)
+
+    recorded = backtest(
+        policies(), DECODE, profiles, [v for _, v in predictions], [v for _, v in labels], chunk=rng.randrange(20, 400)
+    )
+    metrics, alerts = [], []
+    for step in recorded:
+        metrics += step.output.metrics
+        alerts += step.output.alerts
+        assert not step.dead_letters
+    again = newest(metrics)
+    assert not [e for e in metrics + world.metrics if e.metric == "too_late"]
+    assert live.keys() == again.keys()
+    for key, event in again.items():
+        assert essence(live[key], "id", "revision") == essence(event, "id", "revision")
+    assert any(e.metric == "change_detected" and e.value == 1 for e in metrics), "the concept drift was found"
+    assert {(a.fingerprint, a.state, a.starts_at) for a in alerts} == {
+        (a.fingerprint, a.state, a.starts_at) for a in world.alerts
+    }
+    assert any(a.state == "firing" and a.labels.get("feature") == "x" for a in alerts)
+
+
+def test_the_size_of_chunks_changes_nothing_but_the_time_of_publishing() -> None:
+    predictions, labels = events(random.Random(5))
+    inputs = [v for _, v in predictions], [v for _, v in labels]
+
+    def run(chunk: int) -> dict:
+        steps = backtest(policies(), DECODE, {"m": reference()}, *inputs, chunk=chunk)
+        return {figure_key(e): essence(e) for step in steps for e in step.output.metrics}
+
+    assert run(7) == run(100_000)
+
+
+def test_a_bootstrapped_reference_is_learned_and_used() -> None:
+    model = replace(policies().models["m"], reference=ReferencePolicy(events=300), segments=())
+    predictions, labels = events(random.Random(1))
+    steps = backtest(
+        replace(policies(), models={"m": model}),
+        DECODE,
+        {},
+        [v for _, v in predictions],
+        [v for _, v in labels],
+        chunk=50,
+    )
+    outputs = [step.output for step in steps]
+    profiles = [profile for output in outputs for profile in output.profiles]
+    assert [(p.kind, p.n >= 300) for p in profiles] == [("bootstrap", True)]
+    statuses = [e.status for o in outputs for e in o.metrics if e.metric == "csi" and e.feature == "x"]
+    assert statuses.index("ok") > 0
+    assert "no_reference" in [e.status for o in outputs for e in o.metrics if e.metric == "psi"]
+    assert max(e.value or 0 for o in outputs for e in o.metrics if e.metric == "csi" and e.feature == "x") > 1

@@ -1,0 +1,221 @@
+"""Watermarks, idleness and the clock: what closes a window, what holds it, what never makes an event late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stream_monitor.events.policy import OutcomePolicy, Task
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS
+from stream_monitor.pipeline.policy import ModelPolicy, Policies, ReferencePolicy
+from stream_monitor.windows.grid import WindowSpec
+from stream_monitor.windows.watermark import SourceProgress, Sources, read_watermark
+from tests.pipeline.world import World, prediction
+
+T0 = 1_700_000_000_000 - 1_700_000_000_000 % 60_000
+ROLES = ("predictions",)
+
+
+def policies(**changes: object) -> Policies:
+    model = ModelPolicy(
+        name="m",
+        outcome=OutcomePolicy(task=Task.BINARY, positive_class="1"),
+        reference=ReferencePolicy(kind="none"),
+        windows=(WindowSpec(60_000, 60_000),),
+        max_out_of_order_ms=10_000,
+        allowed_lateness_ms=120_000,
+    )
+    chosen = Policies(models={"m": model}, panes_partitions=1, idle_timeout_ms=30_000, progress_timeout_ms=15_000)
+    return replace(chosen, **changes)  # type: ignore[arg-type]
+
+
+def world(n: int = 2, **changes: object) -> World:
+    made = World(policies(**changes), partitions=n)
+    made.clock = T0
+    return made
+
+
+def put(w: World, partition: int, *moments_ms: int) -> None:
+    for at in moments_ms:
+        id_ = f"{partition}-{at}-{len(w.logs[PREDICTIONS][partition])}"
+        w.logs[PREDICTIONS][partition].append(prediction(id_, at / 1000, score=0.5))
+
+
+def turn(w: World, *, seconds: int = 1, only: list[int] | None = None) -> None:
+    """One flush of each worker and one evaluation."""
+    w.clock += seconds * 1_000
+    for p in range(w.partitions) if only is None else only:
+        w.ingest(p, PREDICTIONS, 1_000)
+        w.ingest(p, LABELS, 1_000)
+        w.flush(p)
+    w.evaluate(0, 1_000)
+
+
+def tick(w: World) -> None:
+    w.folds[0].tick(w.clock)
+    w.publish(0, w.folds[0].drain())
+
+
+def windows(w: World) -> list[tuple[str, int, int]]:
+    return [(e.window.start[11:16], int(e.value or 0), e.revision) for e in w.metrics if e.metric == "predictions"]
+
+
+def test_a_window_closes_when_every_partition_has_passed_its_end() -> None:
+    w = world()
+    put(w, 0, T0 + 5_000, T0 + 71_000)
+    put(w, 1, T0 + 6_000)
+    turn(w)
+    assert windows(w) == [], "partition 1 has not passed the end"
+    put(w, 1, T0 + 69_999)
+    turn(w)
+    assert windows(w) == [], "69.999 less the allowed disorder of 10 s is before the end"
+    put(w, 1, T0 + 70_000)
+    turn(w)
+    assert [(count, revision) for _, count, revision in windows(w)] == [(2, 0)]
+
+
+def test_a_late_event_corrects_and_a_too_late_one_is_counted() -> None:
+    w = world(1)
+    put(w, 0, T0 + 5_000, T0 + 71_000)
+    turn(w)
+    put(w, 0, T0 + 6_000)
+    turn(w, seconds=20)
+    assert [(count, revision) for _, count, revision in windows(w)] == [(1, 0), (2, 1)]
+    put(w, 0, T0 + 200_000, T0 + 7_000)
+    turn(w)  # the watermark moves to 190 s after the delta of the same flush was merged
+    put(w, 0, T0 + 8_000)
+    turn(w)
+    late = [e for e in w.metrics if e.metric == "too_late"]
+    assert [(e.window.start[14:16], e.value) for e in late] == [(windows(w)[0][0][3:5], 1.0)]
+
+
+def test_an_idle_partition_does_not_hold_the_watermark_and_an_unknown_one_does() -> None:
+    w = world()
+    put(w, 0, T0 + 5_000)
+    turn(w, only=[0])
+    for step in range(60):
+        put(w, 0, T0 + 10_000 + step * 2_000)
+        turn(w, seconds=2, only=[0])
+    assert windows(w) == [], "nobody has spoken for partition 1"
+    for step in range(40):
+        put(w, 0, T0 + 130_000 + step * 1_000)
+        turn(w, seconds=1)
+    assert windows(w), "partition 1 is caught up and without events"
+
+
+def test_a_partition_whose_owner_fell_silent_holds_the_watermark_and_its_backlog_is_not_too_late() -> None:
+    w = world()
+    put(w, 0, T0 + 1_000)
+    put(w, 1, T0 + 1_000)
+    for _ in range(40):
+        turn(w)  # both idle by now
+    for step in range(200):  # the owner of partition 1 is dead; events for it pile up
+        put(w, 0, T0 + 41_000 + step * 2_000)
+        put(w, 1, T0 + 41_000 + step * 2_000)
+        turn(w, seconds=2, only=[0])
+    closed = len(windows(w))
+    turn(w)
+    for _ in range(3):
+        turn(w)
+    assert len(windows(w)) > closed
+    assert not [e for e in w.metrics if e.metric == "too_late"]
+    assert any(a.labels["alertname"] == "watermark-stalled" for a in w.alerts)
+
+
+def test_when_all_is_idle_the_clock_closes_windows_and_no_event_becomes_late_for_it() -> None:
+    w = world(1)
+    put(w, 0, T0 + 5_000)
+    turn(w)
+    for _ in range(150):
+        turn(w)
+        tick(w)
+    closed = [(count, revision) for _, count, revision in windows(w)]
+    assert closed[0] == (1, 0)
+    assert (0, 0) in closed, "a live series publishes empty windows"
+    assert "no_data" in {e.status for e in w.metrics}
+    put(w, 0, T0 + 6_000)
+    turn(w)
+    tick(w)
+    assert (2, 1) in [(count, revision) for _, count, revision in windows(w)]
+    assert not [e for e in w.metrics if e.metric == "too_late"]
+
+
+def test_idleness_after_a_replay_of_old_data_closes_what_has_begun_and_nothing_after_it() -> None:
+    w = world(1)
+    old = T0 - 40 * 86_400_000
+    put(w, 0, old + 5_000, old + 65_000)
+    for _ in range(60):
+        turn(w)
+        tick(w)
+    assert [count for _, count, _ in windows(w)] == [1, 1]
+    assert all(e.historical for e in w.metrics)
+
+
+def test_a_gap_in_the_source_ranges_raises_an_alert_and_a_repeat_is_dropped() -> None:
+    w = world(1)
+    put(w, 0, T0 + 1_000, T0 + 2_000)
+    turn(w)
+    first = list(w.panes[0])
+    w.panes[0].extend(first)
+    w.evaluate(0, 1_000)
+    assert w.folds[0].drain().summary.repeats > 0
+    w.positions[PREDICTIONS, 0] += 0
+    put(w, 0, T0 + 3_000, T0 + 71_000)
+    w.positions[PREDICTIONS, 0] += 1
+    turn(w)
+    turn(w)
+    assert [a.labels["alertname"] for a in w.alerts] == ["source-gap"]
+    assert sum(count for _, count, _ in windows(w)) == 2, "two before, the third was skipped by hand"
+
+
+def test_a_flood_of_rejects_raises_an_alert_that_ends() -> None:
+    w = world(1)
+    w.logs[PREDICTIONS][0].extend([b"{"] * 30)
+    turn(w)
+    for step in range(200):
+        put(w, 0, T0 + step * 1_000)
+        turn(w)
+    assert [(a.labels["alertname"], a.state) for a in w.alerts] == [
+        ("reject-flood", "firing"),
+        ("reject-flood", "resolved"),
+    ]
+    assert {d.reason for d in w.dead} == {"malformed_json"}
+    assert len(w.dead) == 30
+
+
+def test_a_series_beyond_the_limit_is_booked_as_other_and_totals_stay_exact() -> None:
+    w = world(1, max_series=4)
+    w.policies = replace(w.policies, models={"m": replace(w.policies.models["m"], segments=(("country",),))})
+    w = World(w.policies, partitions=1)
+    w.clock = T0
+    for i in range(20):
+        w.logs[PREDICTIONS][0].append(prediction(str(i), T0 / 1000 + 1, score=0.5, tags={"country": f"C{i}"}))
+    put(w, 0, T0 + 71_000)
+    turn(w)
+    counts = {tuple(e.segment.values()): e.value for e in w.metrics if e.metric == "predictions"}
+    assert counts[()] == 20
+    assert counts[("__other__",)] == 17
+    assert sum(value for segment, value in counts.items() if segment) == 20
+
+
+def test_models_that_are_not_listed_register_themselves_up_to_the_limit() -> None:
+    w = world(1, max_models=2)
+    for i in range(5):
+        w.logs[PREDICTIONS][0].append(prediction(str(i), T0 / 1000, model=f"new{i}", score=0.5))
+    turn(w)
+    assert [d.reason for d in w.dead] == ["model_limit"] * 3
+    assert "limits.max_models (2)" in w.dead[0].detail
+
+
+def test_the_watermark_says_who_holds_it() -> None:
+    sources = Sources()
+    sources.counts["predictions"] = 3
+    sources.observe(SourceProgress("predictions", 0, 0, 5, {"m": 50_000}, False, ["m"]), 1_000)
+    sources.observe(SourceProgress("predictions", 1, 0, 5, {"m": 40_000}, False, ["m"]), 1_000)
+    reading = read_watermark(sources, "m", ROLES, max_out_of_order_ms=1_000, silent_after_ms=10_000)
+    assert (reading.watermark_ms, reading.holding) == (None, (("predictions", 2),))
+    sources.observe(SourceProgress("predictions", 2, 0, 0, {}, True, []), 1_000)
+    reading = read_watermark(sources, "m", ROLES, max_out_of_order_ms=1_000, silent_after_ms=10_000)
+    assert (reading.watermark_ms, reading.holding) == (39_000, ())
+    sources.observe(SourceProgress("predictions", 0, 5, 5, {}, True, []), 20_000)
+    reading = read_watermark(sources, "m", ROLES, max_out_of_order_ms=1_000, silent_after_ms=10_000)
+    assert reading.holding == (("predictions", 1), ("predictions", 2)), "silent for 19 s"
