@@ -59,7 +59,14 @@ class _PageHinkley:
 
     def __init__(self, policy: DetectorPolicy) -> None:
         self._up, self._down = (
-            PageHinkley(delta=policy.parameter("delta"), threshold=policy.parameter("threshold"), mode=mode)
+            PageHinkley(
+                delta=policy.parameter("delta"),
+                threshold=policy.parameter("threshold"),
+                # river forgets its sums by 0.9999 an event, which cancels delta after some 10,000 events and lets
+                # any stable signal alarm in the end.
+                alpha=1.0,
+                mode=mode,
+            )
             for mode in ("up", "down")
         )
 

@@ -50,10 +50,12 @@ class RangeScale:
 
 @dataclass(slots=True)
 class Standard:
-    """(value − mean) ÷ standard deviation of all earlier values (Welford), from the `warmup`-th value on.
+    """(value − mean) ÷ standard deviation of all earlier values (Welford), from the `warmup`-th value on, within
+    ±MAX_DEVIATIONS; what lies beyond is taken for that far out in mean and deviation too.
 
-    The deviation keeps learning: one frozen after the warm-up is off by 1/√(2·warmup) for good, and for rare
-    errors by far more, which triples the false alarms.
+    The deviation keeps learning: one frozen after the warm-up is off by 1/√(2·warmup) for good, and for rare errors by
+    far more. The limit keeps two errors after 20,000 right answers, or one absurd residual, from being a change, and
+    the latter from blinding the detector.
     """
 
     warmup: int
@@ -61,9 +63,18 @@ class Standard:
     mean: float = 0.0
     m2: float = 0.0
 
+    MAX_DEVIATIONS = 10.0
+
     def offer(self, value: float) -> list[float]:
-        ready = self.n >= self.warmup and self.m2 > 0.0
-        fed = [(value - self.mean) / sqrt(self.m2 / self.n)] if ready else []
+        fed: list[float] = []
+        if self.n >= self.warmup:
+            deviation = sqrt(self.m2 / self.n)
+            if deviation > 0.0:
+                scaled = max(-self.MAX_DEVIATIONS, min(self.MAX_DEVIATIONS, (value - self.mean) / deviation))
+                value = self.mean + scaled * deviation
+                fed.append(scaled)
+            elif value == self.mean:
+                fed.append(0.0)
         self.n += 1
         step = value - self.mean
         self.mean += step / self.n
