@@ -1,9 +1,9 @@
 """Is everything that stood in a partition some time ago consumed? The partition's half of idleness. Pure.
 
 A partition is idle for a model when everything that stood in it `idle_timeout` ago is consumed and none of the
-model's events came since. An observation "at time t the partition ended at e" proves the first half for t as soon as
-e is reached, however busy the partition is; without observations nothing is claimed. Times are milliseconds of one
-clock; memory is `MAX_PENDING` observations a partition.
+model's events came since (that half is the fold's). An observation "at time t the partition ended at e" proves the
+first half for t as soon as e is reached, however busy the partition is; without observations nothing is claimed.
+Times are milliseconds of one clock; memory is `MAX_PENDING` observations a partition.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ MAX_PENDING = 16
 
 
 class Quiet(StrEnum):
-    """Whether a partition is idle for a model, with the reason where it is not."""
+    """Whether a partition counts as caught up, with the reason where it does not."""
 
-    IDLE = "idle"
+    CAUGHT_UP = "caught_up"
     UNOWNED = "unowned"
-    JUST_ASSIGNED = "just_assigned"  # what came before is known to the former owner only
-    UNKNOWN = "unknown"  # no observation of the partition's end yet
-    LAGGING = "lagging"  # older records are still unread, or the broker has not answered for too long
-    RECENT_EVENTS = "recent_events"
+    JUST_ASSIGNED = "just_assigned"  # which events came before is known to the former owner only
+    UNKNOWN = "unknown"  # no observation of the partition's end was reached yet
+    LAGGING = "lagging"  # older records are still unread, or the brokers have not answered for too long
 
 
 class _Partition:
@@ -68,13 +67,8 @@ class CaughtUp:
             state.pending = [(at_ms, end) for at_ms, end in state.pending if end > next_offset]
             state.caught_up_ms = max(*proved, state.caught_up_ms or 0)
 
-    def caught_up_ms(self, tp: TP) -> int | None:
-        """The latest time of which it is proved that all that stood in the partition then is consumed."""
-        state = self._partitions.get(tp)
-        return None if state is None else state.caught_up_ms
-
-    def quiet(self, tp: TP, last_event_ms: int | None, now_ms: int, idle_timeout_ms: int) -> Quiet:
-        """`last_event_ms`: when the model's last event was read from the partition; None: not since assignment."""
+    def quiet(self, tp: TP, now_ms: int, idle_timeout_ms: int) -> Quiet:
+        """Whether all that stood in the partition `idle_timeout_ms` ago was consumed, by one owner since then."""
         state = self._partitions.get(tp)
         ago = now_ms - idle_timeout_ms
         if state is None:
@@ -83,8 +77,4 @@ class CaughtUp:
             return Quiet.UNKNOWN
         if state.caught_up_ms < ago:
             return Quiet.LAGGING
-        if last_event_ms is not None and last_event_ms > ago:
-            return Quiet.RECENT_EVENTS
-        if state.owned_since_ms > ago:
-            return Quiet.JUST_ASSIGNED
-        return Quiet.IDLE
+        return Quiet.JUST_ASSIGNED if state.owned_since_ms > ago else Quiet.CAUGHT_UP

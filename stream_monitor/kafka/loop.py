@@ -27,11 +27,11 @@ from stream_monitor.errors import SetupError
 from stream_monitor.kafka import topics
 from stream_monitor.kafka.ends import EndWatcher, bounds
 from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, consumer_failure, fatal
-from stream_monitor.kafka.idle import CaughtUp
+from stream_monitor.kafka.idle import CaughtUp, Quiet
 from stream_monitor.kafka.policy import LoopPolicy, consumer_properties, producer_properties
 from stream_monitor.kafka.positions import Positions
 from stream_monitor.kafka.snapshot import LoopSnapshot
-from stream_monitor.kafka.stage import TP, CommittedOffset, Message, Stage
+from stream_monitor.kafka.stage import TP, CommittedOffset, Message, Span, Stage
 from stream_monitor.kafka.start import (
     anchor_first_start,
     committed_offsets,
@@ -54,13 +54,11 @@ class Loop:
         stage: Stage,
         policy: LoopPolicy,
         *,
-        caught_up: CaughtUp | None = None,
         on_snapshot: Callable[[LoopSnapshot], None] | None = None,
         hook: Hook | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """`caught_up` is shared with the stage, which asks it about idleness; `hook` is for tests."""
-        self.caught_up = caught_up or CaughtUp()
+        """`hook` is for tests."""
         self.snapshot = LoopSnapshot()
         self._stage = stage
         self._policy = policy
@@ -68,6 +66,7 @@ class Loop:
         self._hook = hook
         self._now_ms = now_ms
         self._positions = Positions()
+        self._caught_up = CaughtUp()
         self._memory: dict[TP, CommittedOffset] = {}
         self._group_metadata: Any = None
         self._failure: BaseException | None = None
@@ -178,14 +177,13 @@ class Loop:
         positions = self._positions
         if not positions:
             return
-        for tp in positions.owned():
-            self.caught_up.consumed(tp, positions.next_offset(tp) or 0)
         deadline = time.monotonic() + budget_ms / 1000
-        records = self._stage.drain(self._now_ms())
+        now_ms = self._now_ms()
+        records = self._stage.drain(now_ms, self._spans(now_ms))
         if not records and not positions.moved():
             return
-        metadata = {tp: self._stage.commit_metadata(*tp) for tp in positions.owned()}
         offsets = positions.to_commit()
+        metadata = {tp: self._stage.commit_metadata(*tp) for tp in offsets}
         requests = [TopicPartition(*tp, offset, metadata[tp]) for tp, offset in offsets.items()]
         try:
             self._transactions.run(records, requests, self._group_metadata, deadline)
@@ -201,6 +199,14 @@ class Loop:
         self._consumed.update(self._unflushed)
         self._unflushed.clear()
         self._publish()
+
+    def _spans(self, now_ms: int) -> dict[TP, Span]:
+        spans = {}
+        for tp, at in self._positions.owned():
+            self._caught_up.consumed(tp, at.next)
+            quiet = self._caught_up.quiet(tp, now_ms, self._policy.idle_timeout_ms)
+            spans[tp] = Span(at.durable, at.next, at.committed, quiet is Quiet.CAUGHT_UP)
+        return spans
 
     def _after_abort(self, error: TransactionAborted, *, leaving: bool) -> None:
         self._aborts += 1
@@ -260,7 +266,7 @@ class Loop:
         self._group_metadata = consumer.consumer_group_metadata()
         self._positions.take(starts, {tp: each.offset for tp, each in committed.items()})
         now_ms = self._now_ms()
-        self.caught_up.assigned(partitions, now_ms)
+        self._caught_up.assigned(partitions, now_ms)
         self._ends = {}
         for tp, bound in found.items():
             self._end_seen(tp, bound.high, now_ms)
@@ -284,7 +290,7 @@ class Loop:
         """What is still in the overlay was not committed: another owner will read it again."""
         owned = [tp for each in partitions if (tp := TP(each.topic, each.partition)) in self._positions]
         self._positions.drop()
-        self.caught_up.revoked()
+        self._caught_up.revoked()
         self._group_metadata = None
         try:
             self._discard()
@@ -308,11 +314,11 @@ class Loop:
 
     def _end_seen(self, tp: TP, end: int, at_ms: int) -> None:
         self._ends[tp] = end
-        self.caught_up.end_seen(tp, end, at_ms)
+        self._caught_up.end_seen(tp, end, at_ms)
 
     def _watch_ends(self, now_ms: int) -> None:
         if self._positions:
-            for tp, end, asked_ms in self._end_watcher.poll(self._positions.owned(), now_ms):
+            for tp, end, asked_ms in self._end_watcher.poll([tp for tp, _ in self._positions.owned()], now_ms):
                 self._end_seen(tp, end, asked_ms)
 
     def _publish(self) -> None:

@@ -42,6 +42,7 @@ class LoopPolicy:
     max_poll_interval_ms: int = 300_000
     missing_topic_grace_ms: int = 10_000
     ends_interval_ms: int = 5_000
+    idle_timeout_ms: int = 30_000
     max_consecutive_aborts: int = 5
 
     def __post_init__(self) -> None:

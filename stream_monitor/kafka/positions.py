@@ -76,9 +76,5 @@ class Positions:
             each.next = each.durable
         return {tp: each.durable for tp, each in self._owned.items()}
 
-    def next_offset(self, tp: TP) -> int | None:
-        position = self._owned.get(tp)
-        return None if position is None else position.next
-
-    def owned(self) -> Iterable[TP]:
-        return self._owned.keys()
+    def owned(self) -> Iterable[tuple[TP, Position]]:
+        return self._owned.items()

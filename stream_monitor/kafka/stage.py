@@ -42,6 +42,19 @@ class OutRecord:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+class Span(NamedTuple):
+    """What was read of an owned partition: offsets `[start, end)` since the last commit.
+
+    `end` is the offset that this flush commits, unless a replay is still below `committed`. `caught_up` says that
+    all that stood in the partition some time ago is consumed (idle.py), as of now.
+    """
+
+    start: int
+    end: int
+    committed: int | None
+    caught_up: bool
+
+
 class Stage(Protocol):
     def assigned(self, partitions: Mapping[TP, CommittedOffset]) -> Mapping[TP, int] | None:
         """Take over partitions, restoring their state; may return lower offsets to read from first (a replay).
@@ -56,11 +69,15 @@ class Stage(Protocol):
     def process(self, batch: list[Message]) -> None:
         """Fold messages into the overlay. Must not raise for anything a message can hold."""
 
-    def drain(self, now_ms: int) -> list[OutRecord]:
-        """What this flush emits. Called again, with a new overlay, after an abort."""
+    def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
+        """What this flush emits; `spans` of every owned partition. Called again, with a new overlay, after an abort.
+
+        Where nothing is emitted and no span moved, no transaction is made and neither `committed` nor `aborted` called.
+        """
 
     def commit_metadata(self, topic: str, partition: int) -> str:
-        """Metadata to commit with the partition's offset; asked after `drain`."""
+        """Metadata to commit with the partition's offset; asked after `drain`. May not be large: the broker's
+        `offset.metadata.max.bytes` is 4096."""
 
     def committed(self) -> None:
         """The transaction of the last `drain` is committed: make the overlay permanent."""

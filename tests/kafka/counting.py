@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
-from stream_monitor.kafka.stage import TP, CommittedOffset, Message, OutRecord
+from stream_monitor.kafka.stage import TP, CommittedOffset, Message, OutRecord, Span
 from stream_monitor.kafka.transaction import Hook, Point
 
 
@@ -60,7 +60,7 @@ class CountingStage:
             assert not offsets or message.offset() > offsets[-1]
             offsets.append(message.offset())
 
-    def drain(self, now_ms: int) -> list[OutRecord]:
+    def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
         return [
             OutRecord(self.output, str(tp).encode(), json.dumps([*tp, seen[0], seen[-1], len(seen)]).encode())
             for tp, seen in self.overlay.items()

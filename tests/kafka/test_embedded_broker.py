@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
-from stream_monitor.kafka.stage import OutRecord
+from stream_monitor.kafka.stage import TP, OutRecord, Span
 from tests.kafka.counting import CountingStage, counted
 from tests.kafka.test_loop import running, wait_for
 
@@ -20,8 +22,8 @@ def test_the_loop_runs_unchanged_on_the_embedded_broker_and_reads_again_after_an
     assert home.flush(10) == 0
 
     class AbortsOnce(CountingStage):
-        def drain(self, now_ms: int) -> list[OutRecord]:
-            records = super().drain(now_ms)
+        def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
+            records = super().drain(now_ms, spans)
             # First in line: this broker shows aborted records, so the others must not have left.
             return [OutRecord("out", None, b"x" * 20_000_000), *records] if records and not self.aborts else records
 

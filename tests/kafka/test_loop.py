@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from stream_monitor.errors import SetupError
 from stream_monitor.kafka.failures import FencedError, LoopFailure
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
-from stream_monitor.kafka.stage import TP, OutRecord
+from stream_monitor.kafka.stage import TP, OutRecord, Span
 from stream_monitor.kafka.transaction import Point
 from tests.broker.topics import TopicSpace
 from tests.kafka.counting import Counted, CountingStage, counted
@@ -116,8 +116,8 @@ def test_an_aborted_transaction_is_read_again_and_nothing_of_it_is_seen(topics: 
     topics.produce(source, ((str(i).encode(), b"x") for i in range(1000)))
 
     class TooLargeAtFirst(CountingStage):
-        def drain(self, now_ms: int) -> list[OutRecord]:
-            records = super().drain(now_ms)
+        def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
+            records = super().drain(now_ms, spans)
             if records and self.aborts < 2:
                 records.append(OutRecord(self.output, None, b"x" * 20_000_000))
             return records
@@ -136,7 +136,7 @@ def test_a_record_that_can_never_be_written_stops_the_loop_with_its_cause(topics
     topics.produce(source, [b"x"])
 
     class TooLarge(CountingStage):
-        def drain(self, now_ms: int) -> list[OutRecord]:
+        def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
             return [OutRecord(self.output, None, b"x" * 20_000_000)]
 
     loop = Loop(TooLarge(output), replace(policy_for(topics, source), max_consecutive_aborts=2))
@@ -182,7 +182,7 @@ def test_a_replay_reads_from_where_the_stage_says_and_never_commits_backwards(to
         def process(self, batch):  # type: ignore[no-untyped-def]
             seen.extend(message.offset() for message in batch)
 
-        def drain(self, now_ms: int) -> list[OutRecord]:
+        def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
             return []
 
     stage = Replaying(output)

@@ -1,0 +1,139 @@
+"""Reading compacted topics: a state partition up to the head that belongs to an offset, and all profiles.
+
+Both read committed records only, with a consumer of their own that belongs to no group.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+from stream_monitor.errors import RestoreError
+from stream_monitor.kafka.failures import CREATE_TOPICS
+from stream_monitor.kafka.head import HEAD_KEY, Head
+from stream_monitor.kafka.stage import CommittedOffset, Message
+
+START_ANEW = "start anew with another topics.prefix, or with another state topic and the group's offsets reset"
+
+
+def read_state(
+    client: Mapping[str, object],
+    topic: str,
+    partition: int,
+    committed: CommittedOffset,
+    *,
+    deadline_s: float = 60.0,
+) -> tuple[Head | None, list[tuple[bytes, bytes]]]:
+    """The records that belong to `committed`, newest of each key, and their head (None: nothing was flushed yet).
+
+    "Read to the end" would not do: commit markers reach partitions at different times, so the offset may be seen
+    before the state. So it waits for the head, up to `deadline_s`; then RestoreError, never a guess.
+    """
+    expected = Head.expected(committed)
+    records: dict[bytes, bytes] = {}
+    last: Head | None = None
+    deadline = time.monotonic() + deadline_s
+    consumer = _reader(client)
+    try:
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        while True:
+            for message in consumer.consume(1000, 0.1):
+                if _at_end(message):
+                    if expected is None:
+                        return None, _nothing(topic, partition, committed, last)
+                    continue
+                key, value = message.key(), message.value()
+                if key == HEAD_KEY and value is not None:
+                    last = Head.from_bytes(value)
+                    if last == expected:
+                        return last, list(records.items())
+                elif value is None:
+                    records.pop(key, None)
+                else:
+                    records[key] = value
+            if expected is not None and last is not None and last.flush > expected.flush:
+                raise RestoreError(
+                    f"{topic}[{partition}] holds flush {last.flush} at position {last.position}, but flush "
+                    f"{expected.flush} at {expected.position} is committed: they do not belong together",
+                    mend=START_ANEW,
+                )
+            if time.monotonic() >= deadline:
+                raise RestoreError(
+                    f"{topic}[{partition}] has no head of flush {committed.metadata or 'none'} at position "
+                    f"{committed.offset} within {deadline_s:g} s; last seen: {last}",
+                    mend=START_ANEW,
+                )
+    finally:
+        consumer.close()
+
+
+def _nothing(topic: str, partition: int, committed: CommittedOffset, last: Head | None) -> list[tuple[bytes, bytes]]:
+    if last is not None:
+        raise RestoreError(
+            f"{topic}[{partition}] holds flush {last.flush} at position {last.position}, but the group's offset "
+            f"{committed.offset} has no flush: its offsets were lost or reset, and going on would count twice",
+            mend=START_ANEW,
+        )
+    return []
+
+
+class CompactedReader:
+    """Follows a whole compacted topic from its beginning, for instance that of the profiles."""
+
+    def __init__(self, client: Mapping[str, object], topic: str, partitions: int) -> None:
+        self._topic = topic
+        self._partitions = partitions
+        self._consumer = _reader(client)
+        self._consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(partitions)])
+
+    def read_to_end(self, deadline_s: float = 60.0) -> dict[bytes, bytes]:
+        """Newest value of each key, up to the end as of now; RestoreError if the end is not reached in time."""
+        records: dict[bytes, bytes | None] = {}
+        ended: set[int] = set()
+        deadline = time.monotonic() + deadline_s
+        while len(ended) < self._partitions:
+            for message in self._consumer.consume(1000, 0.1):
+                if _at_end(message):
+                    ended.add(message.partition())
+                else:
+                    records[message.key()] = message.value()
+            if time.monotonic() >= deadline:
+                raise RestoreError(f"the end of {self._topic} was not reached within {deadline_s:g} s")
+        return {key: value for key, value in records.items() if value is not None}
+
+    def poll(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Records that came since; never waits."""
+        for message in self._consumer.consume(1000, 0):
+            if not _at_end(message):
+                yield message.key(), message.value()
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _reader(client: Mapping[str, object]) -> Any:
+    return Consumer(
+        {
+            "fetch.wait.max.ms": 100,
+            **client,
+            "group.id": "stream-monitor-reader",  # the client wants one; nothing is ever committed
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
+
+
+def _at_end(message: Message) -> bool:
+    """Whether this is an end-of-partition event; an error is raised."""
+    error = message.error()
+    if error is None:
+        return False
+    if error.code() == KafkaError._PARTITION_EOF:
+        return True
+    raise RestoreError(f"{message.topic()} cannot be read: {error.str()}", mend=CREATE_TOPICS)

@@ -1,0 +1,58 @@
+"""The head of a state partition: which flush of evaluate wrote the records before it.
+
+Each transaction writes the changed records, then the head, to the partition with the number of its panes partition,
+and commits the same flush number as metadata of the panes offset. A reader that finds the head with that number has
+all records that belong to that offset. The number is needed beside the position: the clock closes windows too, so
+one position may have several heads.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from stream_monitor.errors import FormatError
+from stream_monitor.kafka.stage import CommittedOffset
+
+FORMAT = 1
+HEAD_KEY = b'["head"]'
+
+
+class Head(msgspec.Struct):
+    """`position`: the next panes offset; `flush`: counts up from 1 over the life of the group."""
+
+    v: int
+    position: int
+    flush: int
+
+    def to_bytes(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @property
+    def metadata(self) -> str:
+        """What is committed with the panes offset."""
+        return str(self.flush)
+
+    @staticmethod
+    def from_bytes(value: bytes) -> Head:
+        try:
+            head = msgspec.json.decode(value, type=Head)
+        except msgspec.DecodeError as error:
+            raise FormatError(f"the head of the state topic cannot be read: {error}") from error
+        if head.v != FORMAT:
+            raise FormatError(
+                f"this version reads state of format {FORMAT}; the state topic has format {head.v}",
+                mend="run the version that wrote it, or start anew with another topics.prefix",
+            )
+        return head
+
+    @staticmethod
+    def expected(committed: CommittedOffset) -> Head | None:
+        """The head that belongs to a committed offset; None where nothing was ever flushed."""
+        if committed.offset is None or not committed.metadata:
+            return None
+        try:
+            return Head(FORMAT, committed.offset, int(committed.metadata))
+        except ValueError as error:
+            raise FormatError(
+                f"the metadata of a panes offset must be a flush number; found {committed.metadata!r}"
+            ) from error

@@ -1,0 +1,77 @@
+"""Positions and start offsets: the pure rules of what is read, dropped and committed."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream_monitor.errors import SetupError
+from stream_monitor.kafka.ends import Bounds
+from stream_monitor.kafka.positions import Positions
+from stream_monitor.kafka.stage import TP
+from stream_monitor.kafka.start import start_offset
+
+A, B = TP("in", 0), TP("in", 1)
+
+
+def owning(**starts: int) -> Positions:
+    positions = Positions()
+    positions.take({A: starts["a"]}, {A: starts["a"]})
+    return positions
+
+
+def test_messages_of_other_partitions_and_repeats_are_dropped() -> None:
+    positions = owning(a=5)
+    taken = [positions.accept(*message) for message in [("in", 0, 5), ("in", 0, 5), ("in", 0, 4), ("in", 1, 9)]]
+    assert taken == [True, False, False, False]
+    assert positions.to_commit() == {A: 6}
+
+
+def test_an_abort_goes_back_to_the_last_commit() -> None:
+    positions = owning(a=5)
+    positions.accept("in", 0, 5)
+    positions.commit()
+    positions.accept("in", 0, 6)
+    assert positions.rewind() == {A: 6}
+    assert not positions.moved()
+    assert positions.accept("in", 0, 6)
+
+
+def test_markers_at_the_end_are_committed_with_the_messages_before_them() -> None:
+    positions = owning(a=5)
+    positions.reached(A, 8)
+    positions.reached(B, 8)
+    assert positions.moved()
+    assert positions.to_commit() == {A: 8}
+
+
+def test_a_replay_never_commits_less_than_the_group_has() -> None:
+    positions = Positions()
+    positions.take({A: 3}, {A: 10})
+    positions.accept("in", 0, 3)
+    assert positions.to_commit() == {A: 10}
+    positions.commit()
+    assert positions.rewind() == {A: 4}  # the stage's own state went on
+    for offset in range(4, 12):
+        positions.accept("in", 0, offset)
+    assert positions.to_commit() == {A: 12}
+
+
+def test_a_partition_added_later_is_read_from_its_beginning() -> None:
+    assert start_offset(A, None, Bounds(0, 7), "g") == 0
+
+
+@pytest.mark.parametrize(
+    ("committed", "bounds", "sentence"),
+    [
+        (None, Bounds(3, 7), "group g lost its committed offset for in[0], whose records begin at 3"),
+        (2, Bounds(3, 7), "records 2 to 2 of in[0] were deleted before group g read them"),
+        (9, Bounds(3, 7), "group g committed offset 9 for in[0], which ends at 7"),
+    ],
+)
+def test_a_lost_place_is_an_error_with_the_command_that_mends_it(
+    committed: int | None, bounds: Bounds, sentence: str
+) -> None:
+    with pytest.raises(SetupError) as caught:
+        start_offset(A, committed, bounds, "g")
+    assert sentence in str(caught.value)
+    assert "kafka-consumer-groups --reset-offsets --group g --topic in" in str(caught.value)
