@@ -16,7 +16,7 @@ Direction = Literal["worse", "better", "any"]
 PARAMETERS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "adwin": MappingProxyType({"delta": 0.002, "clock": 32, "grace_period": 30, "warmup": 100}),
-        "page_hinkley": MappingProxyType({"delta": 0.25, "threshold": 50.0, "warmup": 200}),
+        "page_hinkley": MappingProxyType({"delta": 0.15, "threshold": 50.0, "warmup": 200}),
     }
 )
 

@@ -43,7 +43,7 @@ def test_adwin_is_rivers_adwin_once_warmed_up() -> None:
 def test_page_hinkley_is_rivers_on_the_standardised_signal() -> None:
     values = np.random.default_rng(1).normal(100, 7, 1_500)
     values[1_000:] += 10
-    river = PageHinkley(delta=0.25, threshold=50, mode="up")
+    river = PageHinkley(delta=0.15, threshold=50, alpha=1.0, mode="up")
     expected = None
     for at in range(200, len(values)):
         river.update((values[at] - values[:at].mean()) / values[:at].std())  # none lies beyond 10 deviations
