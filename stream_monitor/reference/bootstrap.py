@@ -1,8 +1,9 @@
 """A reference profile from the stream itself: from the raw sketches of the first predictions.
 
-What it knows less well than a training profile: edges lie on bins of 0.1 % relative width (exact values while a
-feature has at most 100 distinct ones), categories are known by their keyed hashes only, and there are no labels
-to balance the score bins. Counts are exact on these edges.
+What it knows less well than a training profile: edges lie on the at most 512 bins of a FloatBins sketch (on exact
+values while a feature has at most 100 distinct ones), categories are known by their keyed hashes only (of more than
+1,000 distinct ones only a sample is), and there are no labels to balance the score bins. Counts are exact on these
+edges.
 """
 
 from __future__ import annotations
@@ -99,23 +100,18 @@ def _feature(name: str, raw: RawFeature, numeric: bool, n: int, hash_key: bytes)
 
 
 def _atoms(raw: RawFeature) -> Atoms:
-    if raw.distinct.counts is not None:
-        values = sorted(raw.distinct.counts)
-        rows = [raw.distinct.counts[value] for value in values]
-        return Atoms.of_distinct(np.array(values), np.array(rows, np.float64))
-    low, high, weights = np.array(raw.quantiles.bins()).T
-    return Atoms(low, high, weights)
+    return Atoms(raw.bins.lows, raw.bins.highs, raw.bins.counts.astype(np.float64))
 
 
 def _categorical(name: str, raw: RawFeature, missing: int, hash_key: bytes) -> CategoricalFeature:
     """Numbers within a feature of texts are categories by their canonical text, as they will be in the stream."""
     counts = Counter({f"{hashed:016x}": count for hashed, count in raw.texts.counts.items()})
     unlisted = raw.texts.total - sum(counts.values())
-    if raw.distinct.counts is None:
-        unlisted += raw.numbers
-    else:
-        for value, count in raw.distinct.counts.items():
+    if raw.bins.is_exact:
+        for value, count in zip(raw.bins.lows.tolist(), raw.bins.counts.tolist(), strict=True):
             counts[hash_of(canonical_scalar(value), hash_key)] += count
+    else:
+        unlisted += raw.numbers
     return categorical_feature(name, counts, None, missing=missing, invalid=raw.invalid, unlisted=unlisted)
 
 

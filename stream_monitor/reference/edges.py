@@ -7,6 +7,7 @@ loops over bins.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -42,7 +43,13 @@ class Atoms:
 
     @staticmethod
     def of_distinct(distinct: Floats, weights: Floats) -> Atoms:
-        return Atoms(distinct, np.nextafter(distinct, np.inf), weights)
+        return Atoms(distinct, next_up(distinct), weights)
+
+
+def next_up(values: Floats) -> Floats:
+    """The next float above each value; infinity above the largest one, which is no mistake here."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.nextafter(values, np.inf)
 
 
 def inner_edges(atoms: Atoms, bins: int) -> list[float]:
@@ -69,13 +76,13 @@ def fine_edges(atoms: Atoms, minimum: float, maximum: float) -> tuple[float, ...
         inner = [*atoms.starts.tolist(), *atoms.ends.tolist()]
     else:
         inner = [edge for edge in inner_edges(atoms, FINE_BINS) if minimum < edge <= maximum]
-    edges = {minimum, *inner, float(np.nextafter(maximum, np.inf))}
+    edges = {minimum, *inner, math.nextafter(maximum, math.inf)}
     return tuple(sorted(edge for edge in edges if edge != np.inf))
 
 
 def is_discrete(atoms: Atoms) -> bool:
     """At most 20 values, each known exactly."""
-    single = np.nextafter(atoms.starts, np.inf) >= atoms.ends
+    single = next_up(atoms.starts) >= atoms.ends
     return len(atoms.starts) <= DISCRETE_VALUES and bool(single.all())
 
 

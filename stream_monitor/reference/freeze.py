@@ -42,9 +42,8 @@ def numeric_feature(
 ) -> NumericFeature:
     """`atoms` weighted by rows, at least one; `total` and `squares` are the exact sums over the valid rows."""
     edges = fine_edges(atoms, minimum, maximum)
-    middles = np.clip(atoms.starts / 2 + atoms.ends.clip(max=np.finfo(np.float64).max) / 2, minimum, maximum)
-    exact = np.nextafter(atoms.starts, np.inf) >= atoms.ends
-    codes = np.searchsorted(edges, np.where(exact, atoms.starts, middles), side="right")
+    # Edges lie between atoms, so where an atom starts tells where all of it falls.
+    codes = np.searchsorted(edges, np.maximum(atoms.starts, minimum), side="right")
     rows = atoms.weights.astype(np.int64)
     counts = np.zeros(len(edges) + 1, np.int64)
     np.add.at(counts, codes, rows)
@@ -109,8 +108,8 @@ def categorical_feature(
 
 
 def _root(variance: Fraction) -> float:
-    # The variance of values near 1e300 is beyond a float, its root is not.
+    # The variance of values near 1e300 or 1e-300 is beyond a float, its root is not.
     if variance <= 0:
         return 0.0
-    shift = max(0, (variance.numerator.bit_length() - variance.denominator.bit_length()) // 2)
-    return math.ldexp(math.sqrt(variance / (1 << 2 * shift)), shift)
+    shift = (variance.numerator.bit_length() - variance.denominator.bit_length()) // 2
+    return math.ldexp(math.sqrt(variance / Fraction(4) ** shift), shift)

@@ -59,7 +59,10 @@ def fold(feature: Feature, slots: NDArray[np.int64]) -> Folded:
     valid = slots[:-2]
     seen = valid * (np.array(feature.counts) > 0) if feature.discrete else valid
     groups = [int(seen[low:high].sum()) for low, high in feature.psi_groups]
-    outside = int(valid[0] + valid[-1]) if len(feature.edges) > 1 else 0
+    outside = 0
+    if feature.minimum is not None and feature.maximum is not None:
+        # A maximum that is the largest float has no edge above it, and nothing finite lies beyond it.
+        outside = int(valid[0]) + (int(valid[-1]) if feature.edges[-1] > feature.maximum else 0)
     novel = int(valid.sum()) - sum(groups)
     return Folded(np.array(groups, np.int64), novel, outside, int(slots[-2]), int(slots[-1]))
 

@@ -79,10 +79,6 @@ class DDSketch:
                 break
         return self._value(i)
 
-    def bins(self) -> list[tuple[float, float, int]]:
-        """Occupied bins as (low, high, count) in increasing order, low ≤ values ≤ high up to the clamping."""
-        return [(*self._bounds(i), self._bins[i]) for i in sorted(self._bins)]
-
     def merge(self, other: Self) -> None:
         if other.relative_accuracy != self.relative_accuracy:
             raise ValueError(
@@ -126,10 +122,3 @@ class DDSketch:
         # 2γ**i/(γ+1): the same relative distance to both ends of the bin.
         size = SMALLEST * math.exp(abs(i) * self._log_gamma) * (1 - self.relative_accuracy)
         return math.copysign(min(size, LARGEST), i)
-
-    def _bounds(self, i: int) -> tuple[float, float]:
-        if i == 0:
-            return -SMALLEST, SMALLEST
-        low = SMALLEST * math.exp((abs(i) - 1) * self._log_gamma)
-        high = SMALLEST * math.exp(abs(i) * self._log_gamma)
-        return (low, high) if i > 0 else (-high, -low)

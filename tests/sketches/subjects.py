@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from stream_monitor.sketches.bottom_k import BottomK
 from stream_monitor.sketches.confusion import Confusion
 from stream_monitor.sketches.ddsketch import DDSketch
-from stream_monitor.sketches.distinct import DistinctCounts
 from stream_monitor.sketches.exact_sum import ExactSum
+from stream_monitor.sketches.float_bins import FloatBins
 from stream_monitor.sketches.key_counts import KeyCounts
 from stream_monitor.sketches.pane import LabelPane, PredictionPane
 from stream_monitor.sketches.raw import RawFeature
@@ -33,6 +33,13 @@ class Subject:
 
 def floats(values: list[Any]) -> np.ndarray:
     return np.array(values, np.float64)
+
+
+def add_float_bins(sketch: FloatBins, rows: list[Any]) -> None:
+    """Each number becomes 60, so that the levels above 0 are reached."""
+    for row in rows:
+        for number in row:
+            sketch.update(number * np.linspace(0.5, 0.9, 60) ** 9)
 
 
 def add_bottom_k(sketch: BottomK, rows: list[Any]) -> None:
@@ -103,12 +110,7 @@ SUBJECTS = [
     Subject("ExactSum", ExactSum, finite, lambda s, rows: s.update(floats(rows))),
     Subject("ExactSum of squares", ExactSum, finite, lambda s, rows: s.update_squares(floats(rows))),
     Subject("KeyCounts", lambda: KeyCounts(limit=5), st.text(max_size=2), lambda s, rows: s.update(rows, b"key")),
-    Subject(
-        "DistinctCounts",
-        lambda: DistinctCounts(limit=5),
-        st.one_of(st.sampled_from([-0.0, 0.0, 1.0, 2.0]), finite),
-        lambda s, rows: s.update(floats(rows)),
-    ),
+    Subject("FloatBins", FloatBins, st.lists(finite, min_size=1, max_size=3), add_float_bins),
     Subject(
         "BottomK",
         lambda: BottomK(k=4),

@@ -1,4 +1,4 @@
-"""KeyCounts, DistinctCounts, Confusion, ScoreCounts, BottomK: exact below their limit, and lawful beyond it."""
+"""KeyCounts, Confusion, ScoreCounts, BottomK: exact below their limit, and lawful beyond it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from stream_monitor.sketches.bottom_k import BottomK
 from stream_monitor.sketches.confusion import OTHER_CLASS, Confusion
-from stream_monitor.sketches.distinct import DistinctCounts
 from stream_monitor.sketches.hashing import hash64, hash_key, key_id
 from stream_monitor.sketches.key_counts import KeyCounts
 from stream_monitor.sketches.score_counts import DEFAULT_SCORE_EDGES, ScoreCounts
@@ -46,15 +45,6 @@ def test_saturated_key_counts_keep_exact_counts_of_the_smallest_hashes() -> None
     assert sketch.counts == {hashed: exact[hashed] for hashed in sorted(exact)[:50]}
     assert sketch.total == 2000
     assert sketch.saturated
-
-
-def test_distinct_counts_are_exact_up_to_the_limit_and_then_nothing() -> None:
-    sketch = DistinctCounts(limit=3)
-    sketch.update(np.array([1.0, 2.0, 2.0, -0.0, 0.0]))
-    assert sketch.counts == {0.0: 2, 1.0: 1, 2.0: 2}
-    sketch.update(np.array([3.0]))
-    assert sketch.counts is None
-    assert not sketch.is_empty
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc"))))

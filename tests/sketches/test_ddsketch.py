@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -44,16 +43,13 @@ def test_quantiles_are_within_the_promised_relative_error(name: str, accuracy: f
 
 
 @given(st.floats(1e-9, 1e12), st.booleans())
-def test_a_single_value_is_estimated_within_the_error_and_lies_in_its_bin(size: float, negative: bool) -> None:
+def test_a_single_value_is_estimated_within_the_error(size: float, negative: bool) -> None:
     value = -size if negative else size
     sketch = DDSketch()
     sketch.update(np.array([value]))
     estimate = sketch.quantile(0.5)
     assert estimate is not None
     assert abs(estimate - value) <= 0.01 * size * (1 + 1e-9)
-    [(low, high, count)] = sketch.bins()
-    assert count == 1
-    assert low - 1e-9 * size <= value <= high + 1e-9 * size
 
 
 def test_memory_is_bounded_by_clamping_what_is_tiny_or_huge() -> None:
@@ -65,14 +61,7 @@ def test_memory_is_bounded_by_clamping_what_is_tiny_or_huge() -> None:
     assert sketch.quantile(0) == pytest.approx(-LARGEST, rel=0.011)
     everything = np.concatenate([np.geomspace(1e-12, 1e15, 100_000), -np.geomspace(1e-12, 1e15, 100_000)])
     sketch.update(everything)
-    assert len(sketch.bins()) <= 4837
-
-
-def test_bins_touch_without_overlap() -> None:
-    sketch = DDSketch()
-    sketch.update(np.concatenate([-np.geomspace(1e-9, 1, 9999), [0.0], np.geomspace(1e-9, 1, 9999)]))
-    bins = sketch.bins()
-    assert all(left[1] == right[0] for left, right in itertools.pairwise(bins))
+    assert len(sketch._bins) <= 4837
 
 
 def test_an_empty_sketch_has_no_quantile() -> None:

@@ -65,7 +65,8 @@ def test_raw_values_are_told_apart_by_kind() -> None:
     raw.update([1, 2.5, True, None, "EU", "EU", INVALID, float("nan"), float("inf"), 10**400, [1], -0.0], b"k")
     assert (raw.numbers, raw.texts.total, raw.invalid) == (4, 2, 5)
     assert (raw.minimum, raw.maximum) == (0.0, 2.5)
-    assert raw.distinct.counts == {0.0: 1, 1.0: 2, 2.5: 1}
+    assert raw.bins.is_exact
+    assert dict(zip(raw.bins.lows, raw.bins.counts, strict=True)) == {0.0: 1, 1.0: 2, 2.5: 1}
     assert raw.texts.counts == {hash64("EU", b"k"): 2}
     assert float(raw.sum) == 4.5
     assert float(raw.squares) == 8.25
