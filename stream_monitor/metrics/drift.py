@@ -1,6 +1,6 @@
 """PSI and CSI figures, and the quality ratios, of one feature from its counted slots.
 
-Promises: both sides fall into the same frozen bins; the index is that of metrics/psi.py. Costs: about 0.15 ms a feature.
+Promises: both sides fall into the same frozen bins; the index is that of metrics/psi.py. Costs: 0.15 ms a feature.
 Leaves to others: which slots belong to which bin (reference/groups.py).
 
 Rows of the index: all with a valid value, and the missing (or invalid) ones where the reference has at least 5 of
