@@ -81,11 +81,14 @@ class Pair(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What happened: the pairs made, and the change (−1, 0, +1) of waiting labels, booked at the first label's time."""
+    """What happened: the pairs made; the change (−1, 0, +1) of waiting labels, booked at the first label's time; the
+    counted predictions whose wait for a label ended (`settled`) or began (`awaited`)."""
 
     outcome: Outcome
     pairs: tuple[Pair, ...] = ()
     waiting: int = 0
+    awaited: tuple[PredictionRecord, ...] = ()
+    settled: tuple[PredictionRecord, ...] = ()
 
 
 _DUPLICATE = Effect(Outcome.DUPLICATE)
@@ -117,13 +120,15 @@ def add_prediction(entry: Entry, record: PredictionRecord, join_window_ms: int |
             record.claimed = known.claimed
             return Effect(Outcome.NEW)
     entry.predictions.append(record)
-    if join_window_ms is None:
-        return Effect(Outcome.NEW)
     for label in entry.labels:
-        if label.carries is None and abs(label.timestamp_ms - record.timestamp_ms) <= join_window_ms:
+        if (
+            join_window_ms is not None
+            and label.carries is None
+            and abs(label.timestamp_ms - record.timestamp_ms) <= join_window_ms
+        ):
             record.claimed = True
             return Effect(Outcome.NEW, (Pair(record, label),), _no_longer_waiting(entry))
-    return Effect(Outcome.NEW)
+    return Effect(Outcome.NEW, awaited=(record,))
 
 
 def add_label(entry: Entry, label: LabelRecord, join_window_ms: int) -> Effect:
@@ -132,15 +137,17 @@ def add_label(entry: Entry, label: LabelRecord, join_window_ms: int) -> Effect:
     if not first and entry.labels[-1].same_actual(label):
         return _DUPLICATE
     _remember(entry.labels, label)
+    settled: tuple[PredictionRecord, ...] = ()
     if label.carries is not None:
-        pairs = _claim_carried(entry, label, label.carries)
+        pairs, settled = _claim_carried(entry, label, label.carries)
     else:
         pairs = tuple(
             Pair(record, label)
             for record in entry.predictions
             if not record.claimed and abs(label.timestamp_ms - record.timestamp_ms) <= join_window_ms
         )
-        for record, _ in pairs:
+        settled = tuple(record for record, _ in pairs)
+        for record in settled:
             record.claimed = True
     waiting = 0
     if pairs:
@@ -148,9 +155,9 @@ def add_label(entry: Entry, label: LabelRecord, join_window_ms: int) -> Effect:
     elif first:
         entry.waiting, waiting = True, 1
     if not first:
-        return Effect(Outcome.REVISED, pairs, waiting)
+        return Effect(Outcome.REVISED, pairs, waiting, settled=settled)
     eligible = bool(pairs) or not entry.predictions
-    return Effect(Outcome.NEW if eligible else Outcome.INELIGIBLE, pairs, waiting)
+    return Effect(Outcome.NEW if eligible else Outcome.INELIGIBLE, pairs, waiting, settled=settled)
 
 
 def _remember(labels: list[LabelRecord], label: LabelRecord) -> None:
@@ -160,14 +167,16 @@ def _remember(labels: list[LabelRecord], label: LabelRecord) -> None:
         labels[-1] = label
 
 
-def _claim_carried(entry: Entry, label: LabelRecord, carried: PredictionRecord) -> tuple[Pair, ...]:
+def _claim_carried(
+    entry: Entry, label: LabelRecord, carried: PredictionRecord
+) -> tuple[tuple[Pair, ...], tuple[PredictionRecord, ...]]:
     """A self-contained label makes its own pair, of what it carries, whatever the window; once a version."""
     for known in entry.predictions:
         if known.version == carried.version:
             if known.claimed:
-                return ()
+                return (), ()
             known.claimed = True
-            return (Pair(carried, label),)
+            return (Pair(carried, label),), (known,)
     entry.predictions.append(
         PredictionRecord(
             carried.version,
@@ -182,7 +191,7 @@ def _claim_carried(entry: Entry, label: LabelRecord, carried: PredictionRecord) 
             counted=False,
         )
     )
-    return (Pair(carried, label),)
+    return (Pair(carried, label),), ()
 
 
 def _no_longer_waiting(entry: Entry) -> int:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from stream_monitor.detectors.detector import Detector
+from stream_monitor.detectors.feed import feed
 from stream_monitor.errors import FormatError
-from stream_monitor.events.metric import DetectorRef
-from stream_monitor.events.names import MetricName, Status
 from stream_monitor.metrics.figure import Figure
 from stream_monitor.pipeline.policy import ModelPolicy
 from stream_monitor.sketches.pane import LabelPane
@@ -30,18 +27,14 @@ class Detectors:
             detector = self._detectors.get((version, index))
             if detector is None:
                 detector = self._detectors[version, index] = Detector(policy)
-            values = [value for sample in samples if (value := getattr(sample, policy.signal)) is not None]
-            changed = detector.update(values)
-            figures.append(
-                Figure(
-                    metric=MetricName.CHANGE_DETECTED,
-                    value=float(changed),
-                    status=Status.OK if values else Status.NO_DATA,
-                    n=len(values),
-                    detector=DetectorRef(policy.kind, policy.signal),
-                )
-            )
+            figure = feed(detector, samples)
+            if figure is not None:
+                figures.append(figure)
         return figures
+
+    def places(self) -> range:
+        """Places of the detectors in the config: what a state record is keyed by."""
+        return range(len(self._policies))
 
     def to_bytes(self, version: str, index: int) -> bytes | None:
         detector = self._detectors.get((version, index))
@@ -56,9 +49,6 @@ class Detectors:
         except FormatError as error:
             if error.mend is None:
                 raise
-
-    def versions(self) -> Iterator[str]:
-        yield from sorted({version for version, _ in self._detectors})
 
     def drop(self, version: str) -> list[int]:
         """Forget a retired version; returns the places that had state."""

@@ -232,7 +232,7 @@ class ModelFold:
             ):
                 detected = self.detectors.see(series.meta.version, series.label_panes.get(window.start_ms))
                 figures += detected
-                for index in range(len(detected)):
+                for index in self.detectors.places() if detected else ():
                     self._outbox.touch("detector", self.name, series.meta.version, index)
             historical = self._is_historical(window, now_ms)
             events = [self._publish(series, basis, window, figure, 0, now_ms) for figure in figures]
