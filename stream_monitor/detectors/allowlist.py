@@ -17,13 +17,21 @@ from river.drift import PageHinkley
 
 from stream_monitor.errors import FormatError
 
+_CYTHON_ADWIN = "river.drift.adwin_c"  # river before its Rust core: seen in 0.22 and 0.24
 ALLOWED: frozenset[tuple[str, str]] = frozenset(
     {
         ("river.drift.adwin", "ADWIN"),
         ("river._river_rust.drift", "AdaptiveWindowing"),
-        ("river.drift.adwin_c", "AdaptiveWindowing"),  # river < 0.24: the same in Cython
         ("river.drift.page_hinkley", "PageHinkley"),
         ("river.stats.mean", "Mean"),
+        (_CYTHON_ADWIN, "AdaptiveWindowing"),
+        (_CYTHON_ADWIN, "Bucket"),
+        (_CYTHON_ADWIN, "__pyx_unpickle_AdaptiveWindowing"),
+        (_CYTHON_ADWIN, "__pyx_unpickle_Bucket"),
+        (_CYTHON_ADWIN, "_rebuild_bucket"),
+        ("collections", "deque"),
+        ("numpy", "dtype"),
+        ("numpy._core.numeric", "_frombuffer"),
     }
 )
 # Page-Hinkley keeps one of its own test methods in an attribute, which pickles as getattr(detector, name).

@@ -4,8 +4,8 @@ import os
 import pickle
 
 import pytest
-from river import linear_model
 from river.drift import ADWIN, PageHinkley
+from river.stats import Var
 
 from stream_monitor.detectors import allowlist
 from stream_monitor.errors import FormatError
@@ -26,7 +26,7 @@ class _Evil:
         _Evil(eval, "1"),
         _Evil(getattr, ADWIN(), "__class__"),
         _Evil(getattr, PageHinkley(), "__init__"),
-        linear_model.LinearRegression(),
+        Var(),
         {"nested": [_Evil(os.getcwd)]},
     ],
 )
