@@ -11,7 +11,8 @@ from pathlib import Path
 
 from stream_monitor.app.instance import Instance
 from stream_monitor.app.setup import Setup, load_setup
-from stream_monitor.errors import ConfigError, StateLockedError, StreamMonitorError
+from stream_monitor.errors import ConfigError, SetupError, StateLockedError, StreamMonitorError
+from stream_monitor.kafka.keys import KeyCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +121,23 @@ def _broker(setup: Setup, file: Path) -> Iterator[Finding]:
             yield Finding("partitions", True, f"{counts[names.predictions]} of both predictions and labels")
         except StreamMonitorError as error:
             yield Finding.failed("partitions", error)
-    for topic, labels in ((names.predictions, False), (names.labels, True)):
-        if topic is not None:
-            yield _keys(setup, topic, labels=labels)
+    sources = [name for name in (names.predictions, names.labels) if name is not None]
+    check = KeyCheck({name: counts[name] for name in sources})
+    for topic in sources:
+        yield _keys(setup, topic, check, labels=topic == names.labels)
 
 
-def _keys(setup: Setup, topic: str, *, labels: bool) -> Finding:
+def _keys(setup: Setup, topic: str, check: KeyCheck, *, labels: bool) -> Finding:
     from confluent_kafka import KafkaException
 
     from stream_monitor.app.sampling import sample_keys
 
     try:
-        sample = sample_keys(setup.client, topic, setup.decode, labels=labels)
+        sample = sample_keys(setup.client, topic, setup.decode, check, labels=labels)
     except KafkaException as error:
         return Finding("keys", False, f"{topic} cannot be read: {error.args[0].str()}", "allow Read on the topic")
+    except SetupError as error:
+        return Finding.failed("keys", error)
     if sample.wrong is not None:
         detail = f"{sample.wrong_keys} of {sample.read} sampled records of {topic} have another key: {sample.wrong}"
         return Finding("keys", False, detail, "let the producers send prediction_id as the record's key")

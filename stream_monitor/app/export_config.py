@@ -29,10 +29,15 @@ class PrometheusConfig(Section):
     host: str = default("127.0.0.1", "the address to listen on", min_length=1)
     port: int = default(9108, "a port from 0 (any free one) to 65535", ge=0, le=65535)
     metrics: list[Annotated[str, AfterValidator(check_metric_name)]] = default(["psi", "csi"], "a list of metric names")
+    performance: list[Annotated[str, AfterValidator(check_metric_name)]] | None = default(
+        None, "a list of names of performance metrics, or null for all"
+    )
     segments: list[str] | None = default(
         ["all"], 'a list of segment labels such as "country=DE", or null for every one'
     )
-    windows: list[str] | None = default(None, 'a list of windows such as "5m" or "1h/5m", or null for the first one')
+    windows: list[str] | None = default(
+        None, 'a list of windows such as "5m" or "1h/5m", or null for the smallest of each model'
+    )
     versions: int = default(2, "how many of the newest versions of a model, 1 or more", ge=1)
     max_series: int = default(2_000, "how many series a model may have, 1 or more", ge=1)
 

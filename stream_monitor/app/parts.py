@@ -1,0 +1,84 @@
+"""The parts of a running monitor, each on a thread of its own, that start, stop and fail together.
+
+Promises: a stop (a signal, or the first failure) reaches every part; the first failure is what the process ends
+with; an error nobody foresaw becomes one sentence, its traceback goes to the log.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from stream_monitor.errors import StreamMonitorError
+
+log = structlog.get_logger("stream_monitor.app")
+
+DRAIN_S = 60.0  # longest a part may take to commit what it holds; then the process ends without it
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`run` blocks until its event is set, or raises; `ready` may be called from any thread."""
+
+    name: str
+    run: Callable[[threading.Event], None]
+    ready: Callable[[], bool] = lambda: True
+
+
+class _Thread(threading.Thread):
+    def __init__(self, part: Part, stop: threading.Event, failed: Callable[[Part, BaseException], None]) -> None:
+        # A daemon: a part that hangs must not keep a failed process alive.
+        super().__init__(name=f"stream-monitor-{part.name}", daemon=True)
+        self._part, self._stop_event, self._failed = part, stop, failed
+
+    def run(self) -> None:
+        try:
+            self._part.run(self._stop_event)
+            if not self._stop_event.is_set():
+                raise StreamMonitorError(f"{self._part.name} ended without being told to")
+        except BaseException as error:
+            self._failed(self._part, error)
+
+
+def run_parts(parts: Sequence[Part], stop: threading.Event, *, drain_s: float = DRAIN_S) -> None:
+    """Run all parts until `stop` is set or one fails; then stop the others. Raises the first failure."""
+    failures: list[StreamMonitorError] = []
+
+    def failed(part: Part, error: BaseException) -> None:
+        if isinstance(error, StreamMonitorError):
+            failures.append(error)
+        else:
+            log.error("unexpected failure", part=part.name, exc_info=error)
+            failures.append(StreamMonitorError(f"{part.name} failed unexpectedly: {error!r}"))
+        stop.set()
+
+    threads = [_Thread(part, stop, failed) for part in parts]
+    for thread in threads:
+        thread.start()
+    # With a timeout, since an untimed wait would keep signal handlers from running on some platforms.
+    while not stop.wait(1.0):
+        pass
+    for part, thread in zip(parts, threads, strict=True):
+        thread.join(drain_s)
+        if thread.is_alive():
+            failures.append(StreamMonitorError(f"{part.name} did not stop within {drain_s:g} s"))
+    if failures:
+        raise failures[0]
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set. Call it from the main thread."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if not stop.is_set():
+            log.info("draining", signal=signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop
