@@ -6,9 +6,8 @@ update a pane.  What it costs beside parsing is in docs/performance.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,17 +36,18 @@ class PredictionFolder:
         self.layout: FeatureLayout | None = None if profile is None else feature_layout(profile)
         self._counter = None if profile is None else BinCounter(bin_layout(profile), hash_key)
 
-    def fold(self, rows: Sequence[PredictionRow], timestamps: Sequence[int], book: PaneBook) -> None:
-        """Add rows (already without duplicates) to their panes, in the overall series and each segment."""
+    def fold(self, rows: Sequence[PredictionRow], timestamps: Sequence[int], book: PaneBook) -> NDArray[np.float64]:
+        """Add rows (already without duplicates) to their panes, in the overall series and each segment.
+
+        Returns their latencies in seconds, NaN where there is none.
+        """
         if not rows:
-            return
+            return np.empty(0)
         policy = self._policy
         pane_ms = policy.pane_ms
         moments = np.fromiter(timestamps, np.int64, len(timestamps))
         starts = moments - moments % pane_ms
-        latencies = np.fromiter(
-            (np.nan if row.latency_seconds is None else row.latency_seconds for row in rows), np.float64, len(rows)
-        )
+        latencies = _floats([row.latency_seconds for row in rows])
         counts = self._binned(rows, moments)
         raw = self._raw(rows)
         versions = [row.model_version for row in rows]
@@ -72,8 +72,11 @@ class PredictionFolder:
                     pane.add_raw(
                         {n: [v[i] for i in at] for n, v in features.items()}, [output[i] for i in at], self._hash_key
                     )
+        return latencies
 
-    def _binned(self, rows: Sequence[PredictionRow], moments: NDArray[np.int64]) -> Any:
+    def _binned(
+        self, rows: Sequence[PredictionRow], moments: NDArray[np.int64]
+    ) -> Callable[[NDArray[np.intp], int], NDArray[np.int64]] | None:
         """A function (groups, n_groups) → counts, or None where nothing is binned."""
         if self._counter is None or self.layout is None or self.profile is None:
             return None
@@ -82,14 +85,15 @@ class PredictionFolder:
         output = output_column(rows, self._policy.outcome)
         since = self.profile.effective_from
         early = None if since is None else moments < since
+        codes = counter.codes(columns, output)
         if early is None or not early.any():
-            return lambda groups, n_groups: counter.count(columns, output, groups, n_groups)
+            return lambda groups, n_groups: counter.tally(codes, groups, n_groups)
 
         # Rows before the profile takes effect go to a group of their own, which is thrown away.
-        def count(groups: NDArray[np.intp], n_groups: int) -> NDArray[np.int64]:
-            return counter.count(columns, output, np.where(early, n_groups, groups), n_groups + 1)[:n_groups]
+        def tally(groups: NDArray[np.intp], n_groups: int) -> NDArray[np.int64]:
+            return counter.tally(codes, np.where(early, n_groups, groups), n_groups + 1)[:n_groups]
 
-        return count
+        return tally
 
     def _raw(self, rows: Sequence[PredictionRow]) -> tuple[dict[str, list[object]], list[object]] | None:
         if self.profile is not None or self._policy.reference.kind != "bootstrap":
@@ -123,7 +127,7 @@ def _add_latencies(pane: PredictionPane, seconds: NDArray[np.float64]) -> None:
 
 
 def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
-    return np.fromiter((np.nan if value is None else value for value in values), np.float64, len(values))
+    return np.array(values, np.float64)  # None becomes NaN
 
 
 def _grouped(

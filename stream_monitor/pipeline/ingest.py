@@ -8,13 +8,15 @@ Replaying records into the join store is the same fold with the flush thrown awa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from itertools import compress
+from typing import NamedTuple, Protocol, TypeVar
 
-from stream_monitor.events.decode import LabelDecoder, PredictionDecoder
+import numpy as np
+
+from stream_monitor.events.decode import Decoded, LabelDecoder, PredictionDecoder
 from stream_monitor.events.policy import DecodePolicy
-from stream_monitor.events.prediction import PredictionRow
 from stream_monitor.events.rejects import DeadLetter, Reject, RejectReason, dead_letter
 from stream_monitor.join.overlay import Overlay
 from stream_monitor.join.store import JoinStore
@@ -32,6 +34,15 @@ from stream_monitor.windows.watermark import SourceProgress
 PREDICTIONS = "predictions"
 LABELS = "labels"
 _SWEEP_PATIENCE_MS = 3_600_000
+
+
+class _Named(Protocol):
+    @property
+    def model_name(self) -> str: ...
+
+
+RowT = TypeVar("RowT", bound=_Named)
+ItemT = TypeVar("ItemT")
 
 
 class Records(NamedTuple):
@@ -134,42 +145,40 @@ class IngestFold:
         decoded = self._decoder.decode_batch(records.values, records.timestamps_ms)
         self._counters.consumed[PREDICTIONS] += len(records.values)
         self._reject(PREDICTIONS, decoded.rejects, records)
-        for name, places in _by_model(decoded.rows).items():
+        for name, rows, times, index in _by_model(decoded):
             model = self._model(name)
             if model is None:
-                self._reject(PREDICTIONS, [(decoded.index[i], self._too_many_models(name)) for i in places], records)
+                self._reject(PREDICTIONS, [(i, self._too_many_models(name)) for i in index], records)
                 continue
-            rows = [decoded.rows[i] for i in places]
-            times = [decoded.timestamps[i] for i in places]
-            partitions = [records.partitions[decoded.index[i]] for i in places]
+            partitions = _at(records.partitions, index)
             self._note(PREDICTIONS, name, partitions, times)
             if model.labels is not None:
-                offsets = [records.offsets[decoded.index[i]] for i in places]
+                offsets = _at(records.offsets, index)
                 joined = join_predictions(self._overlay, model.policy, rows, times, partitions, offsets)
                 self._take(model, model.labels, joined)
-                rows = [rows[i] for i in joined.kept]
-                times = [times[i] for i in joined.kept]
-            model.predictions.fold(rows, times, self._book)
-            self._count(name, rows)
+                if len(joined.kept) < len(rows):
+                    rows, times = _at(rows, joined.kept), _at(times, joined.kept)
+            latencies = model.predictions.fold(rows, times, self._book)
+            self._counters.latency.setdefault(name, LatencyCounts()).add(latencies)
+            for version, count in Counter([row.model_version for row in rows]).items():
+                self._counters.predictions[name, version] += count
 
     def labels(self, records: Records) -> None:
         """Fold a batch of the labels topic."""
         decoded = self._label_decoder.decode_batch(records.values, records.timestamps_ms)
         self._counters.consumed[LABELS] += len(records.values)
         self._reject(LABELS, decoded.rejects, records)
-        for name, places in _by_model(decoded.rows).items():
+        for name, rows, times, index in _by_model(decoded):
             model = self._model(name)
-            partitions = [records.partitions[decoded.index[i]] for i in places]
-            times = [decoded.timestamps[i] for i in places]
             if model is None:
-                self._reject(LABELS, [(decoded.index[i], self._too_many_models(name)) for i in places], records)
+                self._reject(LABELS, [(i, self._too_many_models(name)) for i in index], records)
                 continue
+            partitions = _at(records.partitions, index)
             self._note(LABELS, name, partitions, times)
             if model.labels is None or not model.policy.joins_labels:
-                self._counters.joined[name, "labels_off"] += len(places)
+                self._counters.joined[name, "labels_off"] += len(rows)
                 continue
-            rows = [decoded.rows[i] for i in places]
-            offsets = [records.offsets[decoded.index[i]] for i in places]
+            offsets = _at(records.offsets, index)
             self._take(model, model.labels, join_labels(self._overlay, model.policy, rows, times, partitions, offsets))
 
     def flush(self, now_ms: int, spans: Mapping[tuple[str, int], Span], counts: Mapping[str, int]) -> IngestFlush:
@@ -258,19 +267,13 @@ class IngestFold:
             self._counters.joined[name, outcome] += count
         if joined.pairs:
             delays = self._counters.label_delay.setdefault(name, LatencyCounts())
-            delays.add((p.label.timestamp_ms - p.prediction.timestamp_ms) / 1000 for p in joined.pairs)
-
-    def _count(self, name: str, rows: Sequence[PredictionRow]) -> None:
-        versions = Counter(row.model_version for row in rows)
-        for version, count in versions.items():
-            self._counters.predictions[name, version] += count
-        self._counters.latency.setdefault(name, LatencyCounts()).add(
-            row.latency_seconds for row in rows if row.latency_seconds is not None
-        )
+            moved = ((p.label.timestamp_ms - p.prediction.timestamp_ms) / 1000 for p in joined.pairs)
+            delays.add(np.fromiter(moved, np.float64, len(joined.pairs)))
 
     def _note(self, role: str, model: str, partitions: Sequence[int], times: Sequence[int]) -> None:
-        for partition in set(partitions):
-            mine = max(time for p, time in zip(partitions, times, strict=True) if p == partition)
+        where = set(partitions)
+        for partition in where:
+            mine = max(times if len(where) == 1 else compress(times, [p == partition for p in partitions]))
             for known in (self._newest, self._horizon):
                 newest = known.setdefault((role, partition), {})
                 newest[model] = max(mine, newest.get(model, mine))
@@ -321,16 +324,25 @@ class IngestFold:
         ]
 
 
-class _Named(Protocol):
-    @property
-    def model_name(self) -> str: ...
-
-
-def _by_model(rows: Sequence[_Named]) -> dict[str, list[int]]:
+def _by_model(decoded: Decoded[RowT]) -> Iterator[tuple[str, list[RowT], list[int], Sequence[int]]]:
+    """Rows of each model with their times and places in the batch; nothing is copied where there is one model."""
+    names = [row.model_name for row in decoded.rows]
+    if len(set(names)) <= 1:
+        if names:
+            yield names[0], decoded.rows, decoded.timestamps, decoded.index
+        return
     places: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        places.setdefault(row.model_name, []).append(i)
-    return places
+    for i, name in enumerate(names):
+        places.setdefault(name, []).append(i)
+    for name, mine in places.items():
+        yield name, _at(decoded.rows, mine), _at(decoded.timestamps, mine), _at(decoded.index, mine)
+
+
+def _at(column: Sequence[ItemT], places: Sequence[int]) -> list[ItemT]:
+    """Items at ascending places; the column itself where that is all of it."""
+    if len(places) == len(column) and isinstance(column, list):
+        return column
+    return [column[i] for i in places]
 
 
 def _summed_by_reason(rejected: Mapping[tuple[str, str], int]) -> Counter[str]:
