@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 from stream_monitor.errors import RestoreError
 from stream_monitor.kafka.failures import CREATE_TOPICS
 from stream_monitor.kafka.head import HEAD_KEY, Head
-from stream_monitor.kafka.stage import CommittedOffset, Message
+from stream_monitor.kafka.stage import Message, Start
 
 START_ANEW = "start anew with another topics.prefix, or with another state topic and the group's offsets reset"
 
@@ -23,16 +23,16 @@ def read_state(
     client: Mapping[str, object],
     topic: str,
     partition: int,
-    committed: CommittedOffset,
+    start: Start,
     *,
     deadline_s: float = 60.0,
 ) -> tuple[Head | None, list[tuple[bytes, bytes]]]:
-    """The records that belong to `committed`, newest of each key, and their head (None: nothing was flushed yet).
+    """The records that belong to `start`, newest of each key, and their head (None: nothing was flushed yet).
 
     "Read to the end" would not do: commit markers reach partitions at different times, so the offset may be seen
     before the state. So it waits for the head, up to `deadline_s`; then RestoreError, never a guess.
     """
-    expected = Head.expected(committed)
+    expected = Head.expected(start)
     records: dict[bytes, bytes] = {}
     last: Head | None = None
     deadline = time.monotonic() + deadline_s
@@ -43,7 +43,7 @@ def read_state(
             for message in consumer.consume(1000, 0.1):
                 if _at_end(message):
                     if expected is None:
-                        return None, _nothing(topic, partition, committed, last)
+                        return None, _nothing(topic, partition, start, last)
                     continue
                 key, value = message.key(), message.value()
                 if key == HEAD_KEY and value is not None:
@@ -62,19 +62,19 @@ def read_state(
                 )
             if time.monotonic() >= deadline:
                 raise RestoreError(
-                    f"{topic}[{partition}] has no head of flush {committed.metadata or 'none'} at position "
-                    f"{committed.offset} within {deadline_s:g} s; last seen: {last}",
+                    f"{topic}[{partition}] has no head of flush {start.metadata or 'none'} at position "
+                    f"{start.offset} within {deadline_s:g} s; last seen: {last}",
                     mend=START_ANEW,
                 )
     finally:
         consumer.close()
 
 
-def _nothing(topic: str, partition: int, committed: CommittedOffset, last: Head | None) -> list[tuple[bytes, bytes]]:
+def _nothing(topic: str, partition: int, start: Start, last: Head | None) -> list[tuple[bytes, bytes]]:
     if last is not None:
         raise RestoreError(
             f"{topic}[{partition}] holds flush {last.flush} at position {last.position}, but the group's offset "
-            f"{committed.offset} has no flush: its offsets were lost or reset, and going on would count twice",
+            f"{start.offset} has no flush: its offsets were lost or reset, and going on would count twice",
             mend=START_ANEW,
         )
     return []

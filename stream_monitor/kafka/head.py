@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from stream_monitor.errors import FormatError
-from stream_monitor.kafka.stage import CommittedOffset
+from stream_monitor.kafka.stage import Start
 
 FORMAT = 1
 HEAD_KEY = b'["head"]'
@@ -46,13 +46,13 @@ class Head(msgspec.Struct):
         return head
 
     @staticmethod
-    def expected(committed: CommittedOffset) -> Head | None:
-        """The head that belongs to a committed offset; None where nothing was ever flushed."""
-        if committed.offset is None or not committed.metadata:
+    def expected(start: Start) -> Head | None:
+        """The head that belongs to where reading begins; None where nothing was ever flushed."""
+        if not start.metadata:
             return None
         try:
-            return Head(FORMAT, committed.offset, int(committed.metadata))
+            return Head(FORMAT, start.offset, int(start.metadata))
         except ValueError as error:
             raise FormatError(
-                f"the metadata of a panes offset must be a flush number; found {committed.metadata!r}"
+                f"the metadata of a panes offset must be a flush number; found {start.metadata!r}"
             ) from error

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,16 +29,11 @@ from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, consu
 from stream_monitor.kafka.idle import CaughtUp, Quiet
 from stream_monitor.kafka.policy import LoopPolicy, consumer_properties, producer_properties
 from stream_monitor.kafka.positions import Positions
-from stream_monitor.kafka.snapshot import LoopSnapshot
-from stream_monitor.kafka.stage import TP, CommittedOffset, Message, Span, Stage
-from stream_monitor.kafka.start import (
-    anchor_first_start,
-    committed_offsets,
-    first_offset,
-    remembered,
-    start_offset,
-)
+from stream_monitor.kafka.snapshot import LoopSnapshot, Tally
+from stream_monitor.kafka.stage import TP, Message, Stage, Start
+from stream_monitor.kafka.start import anchor_first_start, committed_offsets, starts
 from stream_monitor.kafka.transaction import Hook, Transactions
+from stream_monitor.pipeline.ingest import Span
 
 log = structlog.get_logger("stream_monitor.kafka")
 
@@ -67,14 +61,10 @@ class Loop:
         self._now_ms = now_ms
         self._positions = Positions()
         self._caught_up = CaughtUp()
-        self._memory: dict[TP, CommittedOffset] = {}
+        self._memory: dict[TP, Start] = {}
         self._group_metadata: Any = None
         self._failure: BaseException | None = None
-        self._unflushed: Counter[str] = Counter()
-        self._consumed: Counter[str] = Counter()
-        self._ends: dict[TP, int] = {}
-        self._commits = self._aborts = self._dropped = self._rebalances = self._aborts_in_row = 0
-        self._committed_at_ms: int | None = None
+        self._tally = Tally()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then flush, commit and close. Raises what makes a restart necessary."""
@@ -120,7 +110,7 @@ class Loop:
             if accepted:
                 self._stage.process(accepted)
             now_ms = self._now_ms()
-            full = self._unflushed.total() >= policy.max_unflushed_messages
+            full = self._tally.unflushed.total() >= policy.max_unflushed_messages
             if full or now_ms >= next_flush_ms or next_flush_ms - now_ms > policy.flush_interval_ms:
                 self._watch_ends(now_ms)
                 self._flush(policy.produce_deadline_ms)
@@ -129,7 +119,7 @@ class Loop:
     def _accept(self, messages: Sequence[Message]) -> list[Message]:
         """The messages that are the stage's, in order; error events are acted upon."""
         accept = self._positions.accept
-        unflushed = self._unflushed
+        unflushed = self._tally.unflushed
         accepted = []
         for message in messages:
             if message.error() is not None:
@@ -138,7 +128,7 @@ class Loop:
                 accepted.append(message)
                 unflushed[message.topic()] += 1
             else:
-                self._dropped += 1
+                self._tally.dropped += 1
         return accepted
 
     def _consumer_event(self, message: Message) -> None:
@@ -191,13 +181,9 @@ class Loop:
             self._after_abort(error, leaving=leaving)
             return
         positions.commit()
-        self._memory.update({tp: CommittedOffset(offset, metadata[tp]) for tp, offset in offsets.items()})
+        self._memory.update({tp: Start(offset, metadata[tp]) for tp, offset in offsets.items()})
         self._stage.committed()
-        self._aborts_in_row = 0
-        self._commits += 1
-        self._committed_at_ms = self._now_ms()
-        self._consumed.update(self._unflushed)
-        self._unflushed.clear()
+        self._tally.committed(self._now_ms())
         self._publish()
 
     def _spans(self, now_ms: int) -> dict[TP, Span]:
@@ -205,19 +191,19 @@ class Loop:
         for tp, at in self._positions.owned():
             self._caught_up.consumed(tp, at.next)
             quiet = self._caught_up.quiet(tp, now_ms, self._policy.idle_timeout_ms)
-            spans[tp] = Span(at.durable, at.next, at.committed, quiet is Quiet.CAUGHT_UP)
+            spans[tp] = Span(at.durable, at.next, quiet is Quiet.CAUGHT_UP)
         return spans
 
     def _after_abort(self, error: TransactionAborted, *, leaving: bool) -> None:
-        self._aborts += 1
-        self._aborts_in_row += 1
-        log.warning("transaction aborted", error=str(error), in_a_row=self._aborts_in_row)
+        self._tally.aborted()
+        in_a_row = self._tally.aborts_in_a_row
+        log.warning("transaction aborted", error=str(error), in_a_row=in_a_row)
         self._discard()
         if leaving:
             return
-        if self._aborts_in_row >= self._policy.max_consecutive_aborts:
-            raise LoopFailure(f"{self._aborts_in_row} transactions in a row were aborted; the last: {error}")
-        time.sleep(min(2.0, 0.05 * 2**self._aborts_in_row))
+        if in_a_row >= self._policy.max_consecutive_aborts:
+            raise LoopFailure(f"{in_a_row} transactions in a row were aborted; the last: {error}")
+        time.sleep(min(2.0, 0.05 * 2**in_a_row))
         for tp, offset in self._positions.rewind().items():
             self._seek(tp, offset)
 
@@ -234,7 +220,7 @@ class Loop:
                 time.sleep(0.05)
 
     def _discard(self) -> None:
-        self._unflushed.clear()
+        self._tally.unflushed.clear()
         self._stage.aborted()
 
     # --- assignment (called by the client inside consume and close; they must not raise) ---------------------------
@@ -251,26 +237,18 @@ class Loop:
         policy = self._policy
         committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms)
         found = bounds(self._admin, partitions, policy.committed_deadline_ms / 1000)
-        if not policy.group_keeps_offsets:
-            committed = remembered(committed, self._memory)
-        starts = {}
-        for tp, each in committed.items():
-            if each.offset is None and not policy.group_keeps_offsets:
-                starts[tp] = first_offset(policy, found[tp])
-            else:
-                starts[tp] = start_offset(tp, each.offset, found[tp], policy.group)
-        replay = self._stage.assigned(committed) or {}
-        starts |= replay
-        consumer.assign([TopicPartition(*tp, offset) for tp, offset in starts.items()])
+        begin = starts(policy, committed, found, self._memory)
+        self._stage.assigned(begin)
+        consumer.assign([TopicPartition(*tp, start.offset) for tp, start in begin.items()])
         # Of this assignment, not of the time of the commit: see the head of this file.
         self._group_metadata = consumer.consumer_group_metadata()
-        self._positions.take(starts, {tp: each.offset for tp, each in committed.items()})
+        self._positions.take({tp: start.offset for tp, start in begin.items()})
         now_ms = self._now_ms()
         self._caught_up.assigned(partitions, now_ms)
-        self._ends = {}
+        self._tally.ends = {}
         for tp, bound in found.items():
             self._end_seen(tp, bound.high, now_ms)
-        self._rebalances += 1
+        self._tally.rebalances += 1
         log.info("assigned", group=policy.group, partitions=[str(tp) for tp in partitions])
         self._publish()
 
@@ -313,7 +291,7 @@ class Loop:
             raise self._failure
 
     def _end_seen(self, tp: TP, end: int, at_ms: int) -> None:
-        self._ends[tp] = end
+        self._tally.ends[tp] = end
         self._caught_up.end_seen(tp, end, at_ms)
 
     def _watch_ends(self, now_ms: int) -> None:
@@ -322,15 +300,5 @@ class Loop:
                 self._end_seen(tp, end, asked_ms)
 
     def _publish(self) -> None:
-        positions = self._positions.to_commit()
-        self.snapshot = LoopSnapshot(
-            positions=positions,
-            lag={tp: max(0, self._ends[tp] - at) for tp, at in positions.items() if tp in self._ends},
-            consumed=dict(self._consumed),
-            commits=self._commits,
-            aborts=self._aborts,
-            dropped=self._dropped,
-            committed_at_ms=self._committed_at_ms,
-            rebalances=self._rebalances,
-        )
+        self.snapshot = self._tally.snapshot(self._positions.to_commit())
         self._on_snapshot(self.snapshot)

@@ -1,9 +1,7 @@
 """Where the loop stands in each owned partition. Pure; costs one dictionary look-up a message.
 
-Three offsets a partition, all "next to read":
-    durable    what the stage's permanent state holds; after an abort reading goes on here
-    next       what was handed to the stage
-    committed  what the group holds; above `durable` only during a replay, and never sent lower again
+Two offsets a partition, both "next to read": `durable` is what is committed, where reading goes on after an abort;
+`next` is what was handed to the stage.
 """
 
 from __future__ import annotations
@@ -14,16 +12,11 @@ from stream_monitor.kafka.stage import TP
 
 
 class Position:
-    __slots__ = ("committed", "durable", "next")
+    __slots__ = ("durable", "next")
 
-    def __init__(self, start: int, committed: int | None) -> None:
+    def __init__(self, start: int) -> None:
         self.durable = start
         self.next = start
-        self.committed = committed
-
-    @property
-    def to_commit(self) -> int:
-        return self.next if self.committed is None else max(self.next, self.committed)
 
 
 class Positions:
@@ -38,8 +31,8 @@ class Positions:
     def __contains__(self, tp: TP) -> bool:
         return tp in self._owned
 
-    def take(self, starts: Mapping[TP, int], committed: Mapping[TP, int | None]) -> None:
-        self._owned = {tp: Position(start, committed[tp]) for tp, start in starts.items()}
+    def take(self, starts: Mapping[TP, int]) -> None:
+        self._owned = {tp: Position(start) for tp, start in starts.items()}
 
     def drop(self) -> None:
         self._owned = {}
@@ -63,11 +56,10 @@ class Positions:
         return any(each.next != each.durable for each in self._owned.values())
 
     def to_commit(self) -> dict[TP, int]:
-        return {tp: each.to_commit for tp, each in self._owned.items()}
+        return {tp: each.next for tp, each in self._owned.items()}
 
     def commit(self) -> None:
         for each in self._owned.values():
-            each.committed = each.to_commit
             each.durable = each.next
 
     def rewind(self) -> dict[TP, int]:

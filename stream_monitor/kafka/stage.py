@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from stream_monitor.pipeline.ingest import Span
+
 Message = Any  # confluent_kafka.Message: the package carries no usable types
 
 
@@ -24,10 +26,10 @@ class TP(NamedTuple):
         return f"{self.topic}[{self.partition}]"
 
 
-class CommittedOffset(NamedTuple):
-    """What the group holds for a partition: the next offset to read (None: never committed) and its metadata."""
+class Start(NamedTuple):
+    """Where reading of a partition begins, and the metadata committed with that offset ("": never by a stage)."""
 
-    offset: int | None
+    offset: int
     metadata: str
 
 
@@ -42,26 +44,9 @@ class OutRecord:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-class Span(NamedTuple):
-    """What was read of an owned partition: offsets `[start, end)` since the last commit.
-
-    `end` is the offset that this flush commits, unless a replay is still below `committed`. `caught_up` says that
-    all that stood in the partition some time ago is consumed (idle.py), as of now.
-    """
-
-    start: int
-    end: int
-    committed: int | None
-    caught_up: bool
-
-
 class Stage(Protocol):
-    def assigned(self, partitions: Mapping[TP, CommittedOffset]) -> Mapping[TP, int] | None:
-        """Take over partitions, restoring their state; may return lower offsets to read from first (a replay).
-
-        Messages of a replay reach `process` like others; the stage knows the committed offset and folds those below
-        it silently. Raises RestoreError where state and offsets do not agree.
-        """
+    def assigned(self, partitions: Mapping[TP, Start]) -> None:
+        """Take over partitions and restore their state; RestoreError where state and offsets do not agree."""
 
     def revoked(self, partitions: Sequence[TP]) -> None:
         """The partitions are owned no longer. What was not committed has been dropped by `aborted` before."""
@@ -70,7 +55,8 @@ class Stage(Protocol):
         """Fold messages into the overlay. Must not raise for anything a message can hold."""
 
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
-        """What this flush emits; `spans` of every owned partition. Called again, with a new overlay, after an abort.
+        """What this flush emits; `spans`: offsets [start, end) read since the last commit of every owned partition,
+        `end` being committed with it. Called again, with a new overlay, after an abort.
 
         Where nothing is emitted and no span moved, no transaction is made and neither `committed` nor `aborted` called.
         """

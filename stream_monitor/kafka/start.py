@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -17,7 +17,15 @@ from confluent_kafka.admin import AdminClient
 from stream_monitor.errors import SetupError
 from stream_monitor.kafka.ends import Bounds, bounds
 from stream_monitor.kafka.policy import LoopPolicy
-from stream_monitor.kafka.stage import TP, CommittedOffset
+from stream_monitor.kafka.stage import TP, Start
+
+
+class Committed(NamedTuple):
+    """What the group holds for a partition: the next offset to read (None: nothing) and its metadata."""
+
+    offset: int | None
+    metadata: str
+
 
 RESET_OFFSETS = "kafka-consumer-groups --reset-offsets --group {group} --topic {topic} … --execute"
 
@@ -52,7 +60,7 @@ def first_offset(policy: LoopPolicy, found: Bounds) -> int:
     return found.low if policy.first_start == "earliest" else found.high
 
 
-def committed_offsets(consumer: Any, partitions: Iterable[TP], deadline_ms: int) -> dict[TP, CommittedOffset]:
+def committed_offsets(consumer: Any, partitions: Iterable[TP], deadline_ms: int) -> dict[TP, Committed]:
     """What the group committed, waiting while a transaction of a former owner is still undecided."""
     request = [TopicPartition(*tp) for tp in partitions]
     if not request:
@@ -72,7 +80,7 @@ def committed_offsets(consumer: Any, partitions: Iterable[TP], deadline_ms: int)
                 ) from error
             time.sleep(0.1)
     return {
-        TP(each.topic, each.partition): CommittedOffset(each.offset if each.offset >= 0 else None, each.metadata or "")
+        TP(each.topic, each.partition): Committed(each.offset if each.offset >= 0 else None, each.metadata or "")
         for each in answers
     }
 
@@ -102,8 +110,19 @@ def start_offset(tp: TP, committed: int | None, found: Bounds, group: str) -> in
     return committed
 
 
-def remembered(
-    committed: Mapping[TP, CommittedOffset], memory: Mapping[TP, CommittedOffset]
-) -> dict[TP, CommittedOffset]:
-    """For a broker that forgets transactional offsets: the loop's own memory goes first."""
-    return {tp: memory.get(tp, each) for tp, each in committed.items()}
+def starts(
+    policy: LoopPolicy,
+    committed: Mapping[TP, Committed],
+    found: Mapping[TP, Bounds],
+    memory: Mapping[TP, Start],
+) -> dict[TP, Start]:
+    """Where to begin in each partition of an assignment.
+
+    `memory` is what this process committed; it counts only for a broker that forgets transactional offsets.
+    """
+    if policy.group_keeps_offsets:
+        return {
+            tp: Start(start_offset(tp, each.offset, found[tp], policy.group), each.metadata)
+            for tp, each in committed.items()
+        }
+    return {tp: memory.get(tp) or Start(first_offset(policy, found[tp]), "") for tp in committed}

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
-from stream_monitor.kafka.stage import TP, CommittedOffset, Message, OutRecord, Span
+from stream_monitor.kafka.stage import TP, Message, OutRecord, Start
 from stream_monitor.kafka.transaction import Hook, Point
+from stream_monitor.pipeline.ingest import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,11 @@ class CountingStage:
         self.output = output
         self.totals: dict[TP, int] = {}
         self.overlay: dict[TP, list[int]] = {}
-        self.assignments: list[Mapping[TP, CommittedOffset]] = []
+        self.assignments: list[Mapping[TP, Start]] = []
         self.revocations: list[Sequence[TP]] = []
         self.aborts = 0
 
-    def assigned(self, partitions: Mapping[TP, CommittedOffset]) -> None:
+    def assigned(self, partitions: Mapping[TP, Start]) -> None:
         assert not self.overlay
         self.assignments.append(dict(partitions))
         self.totals = {tp: int(each.metadata or "0") for tp, each in partitions.items()}

@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from stream_monitor.errors import FormatError, RestoreError
 from stream_monitor.kafka.compacted import CompactedReader, read_state
 from stream_monitor.kafka.head import FORMAT, HEAD_KEY, Head
-from stream_monitor.kafka.stage import CommittedOffset
+from stream_monitor.kafka.stage import Start
 from tests.broker.topics import TopicSpace
 
 pytestmark = pytest.mark.broker
@@ -25,9 +25,9 @@ def test_state_is_that_of_the_committed_flush_even_if_its_position_has_two_heads
     client = {"bootstrap.servers": topics.bootstrap}
     records = [(b"a", b"1"), (b"b", b"1"), head(7, 1), (b"a", b"2"), (b"b", None), head(7, 2), (b"c", b"3"), head(9, 3)]
     topics.produce(topic, records, partition=1)
-    assert read_state(client, topic, 1, CommittedOffset(7, "1")) == (Head(1, 7, 1), [(b"a", b"1"), (b"b", b"1")])
-    assert read_state(client, topic, 1, CommittedOffset(7, "2")) == (Head(1, 7, 2), [(b"a", b"2")])
-    assert read_state(client, topic, 1, CommittedOffset(9, "3"))[1] == [(b"a", b"2"), (b"c", b"3")]
+    assert read_state(client, topic, 1, Start(7, "1")) == (Head(1, 7, 1), [(b"a", b"1"), (b"b", b"1")])
+    assert read_state(client, topic, 1, Start(7, "2")) == (Head(1, 7, 2), [(b"a", b"2")])
+    assert read_state(client, topic, 1, Start(9, "3"))[1] == [(b"a", b"2"), (b"c", b"3")]
 
 
 def test_it_waits_for_a_head_whose_transaction_is_not_yet_visible(topics: TopicSpace) -> None:
@@ -40,7 +40,7 @@ def test_it_waits_for_a_head_whose_transaction_is_not_yet_visible(topics: TopicS
     writer.flush(10)
     late = threading.Timer(0.5, writer.commit_transaction)
     late.start()
-    found, records = read_state({"bootstrap.servers": topics.bootstrap}, topic, 0, CommittedOffset(5, "1"))
+    found, records = read_state({"bootstrap.servers": topics.bootstrap}, topic, 0, Start(5, "1"))
     late.join()
     assert (found, records) == (Head(1, 5, 1), [(b"a", b"1")])
 
@@ -48,16 +48,16 @@ def test_it_waits_for_a_head_whose_transaction_is_not_yet_visible(topics: TopicS
 def test_state_that_never_comes_or_does_not_belong_is_an_error_never_a_guess(topics: TopicSpace) -> None:
     topic = topics.create("state")
     client = {"bootstrap.servers": topics.bootstrap}
-    assert read_state(client, topic, 0, CommittedOffset(3, "")) == (None, [])
+    assert read_state(client, topic, 0, Start(3, "")) == (None, [])
     topics.produce(topic, [(b"a", b"1"), head(5, 4)])
     with pytest.raises(RestoreError, match="holds flush 4 at position 5, but flush 3 at 4 is committed"):
-        read_state(client, topic, 0, CommittedOffset(4, "3"))
+        read_state(client, topic, 0, Start(4, "3"))
     with pytest.raises(RestoreError, match=r"no head of flush 5 at position 6 within 2 s; last seen: Head"):
-        read_state(client, topic, 0, CommittedOffset(6, "5"), deadline_s=2)
+        read_state(client, topic, 0, Start(6, "5"), deadline_s=2)
     with pytest.raises(RestoreError, match="going on would count twice"):
-        read_state(client, topic, 0, CommittedOffset(0, ""))
+        read_state(client, topic, 0, Start(0, ""))
     with pytest.raises(FormatError, match="found 'x'"):
-        read_state(client, topic, 0, CommittedOffset(6, "x"))
+        read_state(client, topic, 0, Start(6, "x"))
 
 
 def test_profiles_are_read_to_the_end_and_then_followed(topics: TopicSpace) -> None:

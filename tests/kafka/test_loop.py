@@ -15,8 +15,9 @@ from stream_monitor.errors import SetupError
 from stream_monitor.kafka.failures import FencedError, LoopFailure
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
-from stream_monitor.kafka.stage import TP, OutRecord, Span
+from stream_monitor.kafka.stage import TP, OutRecord
 from stream_monitor.kafka.transaction import Point
+from stream_monitor.pipeline.ingest import Span
 from tests.broker.topics import TopicSpace
 from tests.kafka.counting import Counted, CountingStage, counted
 
@@ -108,7 +109,7 @@ def test_each_message_of_two_co_assigned_topics_is_counted_once_and_metadata_com
     for source in sources:
         assert_each_once(topics, source, found)
     (taken,) = second.assignments
-    assert sum(int(each.metadata) for each in taken.values()) == sum(each.offset or 0 for each in taken.values())
+    assert sum(int(each.metadata) for each in taken.values()) == sum(each.offset for each in taken.values())
 
 
 def test_an_aborted_transaction_is_read_again_and_nothing_of_it_is_seen(topics: TopicSpace) -> None:
@@ -163,39 +164,6 @@ def test_transaction_markers_do_not_count_as_lag(topics: TopicSpace) -> None:
         assert loop.snapshot.lag == {TP(source, 0): 0}
     assert not raised
     assert [c.n for c in read_counted(topics, output)] == [1]
-
-
-def test_a_replay_reads_from_where_the_stage_says_and_never_commits_backwards(topics: TopicSpace) -> None:
-    source, output = topics.create("in"), topics.create("out")
-    topics.produce(source, [b"x"] * 100)
-    loop = Loop(CountingStage(output), policy_for(topics, source))
-    with running(loop) as raised:
-        wait_for(lambda: raised or loop.snapshot.positions == {TP(source, 0): 100})
-
-    seen: list[int] = []
-
-    class Replaying(CountingStage):
-        def assigned(self, partitions):  # type: ignore[no-untyped-def]
-            super().assigned(partitions)
-            return {TP(source, 0): 40}
-
-        def process(self, batch):  # type: ignore[no-untyped-def]
-            seen.extend(message.offset() for message in batch)
-
-        def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
-            return []
-
-    stage = Replaying(output)
-    offsets: list[dict[TP, int]] = []
-    loop = Loop(stage, policy_for(topics, source), on_snapshot=lambda s: offsets.append(dict(s.positions)))
-    with running(loop) as raised:
-        wait_for(lambda: raised or len(seen) == 60)
-        topics.produce(source, [b"x"] * 5)
-        wait_for(lambda: raised or len(seen) == 65)
-    assert not raised
-    assert seen == list(range(40, 105))
-    assert {each[TP(source, 0)] for each in offsets if each} == {100, 105}
-    assert topics.committed(policy_for(topics).group, source) == {0: 105}
 
 
 def test_a_second_process_of_the_same_instance_fences_the_first(topics: TopicSpace) -> None:

@@ -15,7 +15,7 @@ A, B = TP("in", 0), TP("in", 1)
 
 def owning(**starts: int) -> Positions:
     positions = Positions()
-    positions.take({A: starts["a"]}, {A: starts["a"]})
+    positions.take({A: starts["a"]})
     return positions
 
 
@@ -42,18 +42,6 @@ def test_markers_at_the_end_are_committed_with_the_messages_before_them() -> Non
     positions.reached(B, 8)
     assert positions.moved()
     assert positions.to_commit() == {A: 8}
-
-
-def test_a_replay_never_commits_less_than_the_group_has() -> None:
-    positions = Positions()
-    positions.take({A: 3}, {A: 10})
-    positions.accept("in", 0, 3)
-    assert positions.to_commit() == {A: 10}
-    positions.commit()
-    assert positions.rewind() == {A: 4}  # the stage's own state went on
-    for offset in range(4, 12):
-        positions.accept("in", 0, offset)
-    assert positions.to_commit() == {A: 12}
 
 
 def test_a_partition_added_later_is_read_from_its_beginning() -> None:
