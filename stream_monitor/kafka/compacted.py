@@ -14,6 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 from stream_monitor.errors import RestoreError
 from stream_monitor.kafka.failures import CREATE_TOPICS
 from stream_monitor.kafka.head import HEAD_KEY, Head
+from stream_monitor.kafka.policy import reader_properties
 from stream_monitor.kafka.stage import Message, Start
 
 START_ANEW = "start anew with another topics.prefix, or with another state topic and the group's offsets reset"
@@ -115,18 +116,7 @@ class CompactedReader:
 
 
 def _reader(client: Mapping[str, object]) -> Any:
-    return Consumer(
-        {
-            "fetch.wait.max.ms": 100,
-            **client,
-            "group.id": "stream-monitor-reader",  # the client wants one; nothing is ever committed
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-        }
-    )
+    return Consumer(reader_properties(client))
 
 
 def _at_end(message: Message) -> bool:

@@ -34,7 +34,7 @@ class KeyCheck:
             self._wrong[topic] //= 2
             self._placed[topic] = {name: count // 2 for name, count in self._placed[topic].items()}
         self._samples[topic] += 1
-        if key != prediction_id.encode():
+        if key is None or key != prediction_id.encode("utf-8", "surrogatepass"):
             self._wrong[topic] += 1
             if self._samples[topic] >= MIN_SAMPLES and 2 * self._wrong[topic] > self._samples[topic]:
                 found = "no key" if key is None else f"key {key[:80]!r}"

@@ -121,3 +121,17 @@ def producer_properties(policy: LoopPolicy) -> dict[str, object]:
         "partitioner": "murmur2_random",
         "enable.idempotence": True,
     }
+
+
+def reader_properties(client: Mapping[str, object]) -> dict[str, object]:
+    """Properties of a consumer that belongs to no group and commits nothing."""
+    return {
+        "fetch.wait.max.ms": 100,
+        **client,
+        "group.id": "stream-monitor-reader",  # the client wants one
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+    }

@@ -1,0 +1,180 @@
+"""The evaluate stage: one evaluate fold a panes partition, on the transactional loop.
+
+Metric events, alert transitions, profiles, changed state and the panes offsets are one transaction. A fold that lost
+a transaction is thrown away and restored from the state topic before it is used again: there is no second way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from stream_monitor.alerts.judge import ActiveAlert
+from stream_monitor.errors import SetupError
+from stream_monitor.events.alert import AlertEvent
+from stream_monitor.events.cloudevents import ALERT_TYPE, METRIC_TYPE, cloudevents_headers
+from stream_monitor.kafka.compacted import read_state
+from stream_monitor.kafka.head import FORMAT, HEAD_KEY, Head
+from stream_monitor.kafka.policy import LoopPolicy
+from stream_monitor.kafka.stage import TP, Message, OutRecord, Start
+from stream_monitor.kafka.topics import TopicNames
+from stream_monitor.pipeline.evaluate import EvaluateFold, EvaluateOutput
+from stream_monitor.pipeline.ingest import Span
+from stream_monitor.pipeline.policy import Policies
+from stream_monitor.pipeline.records import StateRecord, record_key
+from stream_monitor.reference.profile import Profile
+
+_ALWAYS_WRITTEN = {HEAD_KEY, record_key("sources"), record_key("health")}  # whether they changed or not
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateCommit:
+    """What one commit published for one panes partition. `active`: alerts that are not quiet, by fingerprint."""
+
+    partition: int
+    output: EvaluateOutput
+    active: Mapping[str, ActiveAlert]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSettings:
+    """What the stage was told beside the policies. `counts`: partitions by topic, of panes and state at least."""
+
+    names: TopicNames
+    client: Mapping[str, object]
+    counts: Mapping[str, int]
+    restore_deadline_s: float = 60.0
+
+
+class _Owned:
+    """One panes partition: where its permanent state stands, and its fold (None: to be restored)."""
+
+    def __init__(self, start: Start) -> None:
+        self.start = start
+        self.fold: EvaluateFold | None = None
+        self.head: Head | None = None  # of the transaction under way
+        self.output: EvaluateOutput | None = None
+
+    @property
+    def flushes(self) -> int:
+        return int(self.start.metadata or 0)
+
+
+class EvaluateStage:
+    """A Stage; all calls from the loop's thread."""
+
+    def __init__(
+        self,
+        policies: Policies,
+        profiles: Mapping[str, Profile],
+        settings: EvaluateSettings,
+        *,
+        on_commit: Callable[[EvaluateCommit], None] = lambda commit: None,
+        on_revoked: Callable[[Sequence[int]], None] = lambda partitions: None,
+    ) -> None:
+        names, counts = settings.names, settings.counts
+        if counts[names.panes] != counts[names.state]:
+            raise SetupError(
+                f"{names.state} must have as many partitions as {names.panes}, since the state of a panes partition "
+                f"lies in the one with the same number; found {counts[names.state]} and {counts[names.panes]}",
+                mend="choose another topics.prefix and run stream-monitor topics create -c FILE",
+            )
+        self._policies = replace(policies, panes_partitions=counts[names.panes])
+        self._profiles = profiles
+        self._settings = settings
+        self._on_commit = on_commit
+        self._on_revoked = on_revoked
+        self._owned: dict[int, _Owned] = {}
+
+    def assigned(self, partitions: Mapping[TP, Start]) -> None:
+        self._owned = {tp.partition: _Owned(start) for tp, start in partitions.items()}
+        for partition, owned in self._owned.items():
+            self._restored(partition, owned)
+
+    def revoked(self, partitions: Sequence[TP]) -> None:
+        self._owned = {}
+        self._on_revoked([tp.partition for tp in partitions])
+
+    def process(self, batch: list[Message]) -> None:
+        for message in batch:
+            partition = message.partition()
+            fold = self._restored(partition, self._owned[partition])
+            fold.apply(message.value() or b"", message.offset(), message.timestamp()[1])
+
+    def _restored(self, partition: int, owned: _Owned) -> EvaluateFold:
+        if owned.fold is None:
+            settings = self._settings
+            topic, start = settings.names.state, owned.start
+            _, records = read_state(settings.client, topic, partition, start, deadline_s=settings.restore_deadline_s)
+            owned.fold = EvaluateFold.restore(
+                self._policies,
+                self._profiles,
+                [StateRecord(key, value) for key, value in records],
+                partition=partition,
+                position=start.offset if start.metadata else None,
+            )
+        return owned.fold
+
+    def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
+        records: list[OutRecord] = []
+        for tp, span in spans.items():
+            owned = self._owned[tp.partition]
+            fold = self._restored(tp.partition, owned)
+            fold.tick(now_ms)
+            output = fold.drain()
+            touched = any(key not in _ALWAYS_WRITTEN for key, _ in output.state)
+            if span.end == span.start and not (touched or output.metrics or output.alerts or output.profiles):
+                continue
+            owned.output = output
+            owned.head = Head(FORMAT, span.end, owned.flushes + 1)
+            records += self._events(output, now_ms)
+            records += self._state(tp.partition, output, owned.head)
+        return records
+
+    def _events(self, output: EvaluateOutput, now_ms: int) -> list[OutRecord]:
+        names, source = self._settings.names, self._policies.source
+        records = []
+        for metric in output.metrics:
+            headers = cloudevents_headers(METRIC_TYPE, metric.id, source, now_ms)
+            records.append(
+                OutRecord(names.metrics, metric.model_name.encode(), metric.encode(), headers=tuple(headers))
+            )
+        for alert in output.alerts:
+            headers = cloudevents_headers(ALERT_TYPE, alert.id, source, now_ms)
+            key = alert.fingerprint.encode()
+            records.append(OutRecord(names.alerts, key, alert.encode(), headers=tuple(headers)))
+        newest: dict[str, AlertEvent] = {alert.fingerprint: alert for alert in output.alerts}
+        for alert in newest.values():
+            value = alert.encode() if alert.state == "firing" else None
+            records.append(OutRecord(names.alert_state, alert.fingerprint.encode(), value))
+        for profile in output.profiles:
+            records.append(OutRecord(names.profiles, profile.model_name.encode(), profile.to_json()))
+        return records
+
+    def _state(self, partition: int, output: EvaluateOutput, head: Head) -> list[OutRecord]:
+        topic = self._settings.names.state
+        records = [OutRecord(topic, key, value, partition) for key, value in output.state if key != HEAD_KEY]
+        return [*records, OutRecord(topic, HEAD_KEY, head.to_bytes(), partition)]
+
+    def commit_metadata(self, topic: str, partition: int) -> str:
+        owned = self._owned[partition]
+        return owned.start.metadata if owned.head is None else owned.head.metadata
+
+    def committed(self) -> None:
+        for partition, owned in self._owned.items():
+            if owned.head is None or owned.output is None or owned.fold is None:
+                continue
+            owned.start = Start(owned.head.position, owned.head.metadata)
+            commit = EvaluateCommit(partition, owned.output, owned.fold.active_alerts())
+            owned.head = owned.output = None
+            self._on_commit(commit)
+
+    def aborted(self) -> None:
+        for owned in self._owned.values():
+            owned.fold = owned.head = owned.output = None
+
+
+def evaluate_policy(names: TopicNames, client: Mapping[str, object], instance: str, **changes: object) -> LoopPolicy:
+    """The loop policy of an evaluate worker; `changes` replace single fields."""
+    policy = LoopPolicy("evaluate", instance, f"{names.prefix}evaluate", (names.panes,), client, names.prefix)
+    return replace(policy, **changes)  # type: ignore[arg-type]

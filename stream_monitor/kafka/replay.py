@@ -1,0 +1,118 @@
+"""Bringing the join store to where the group stands, before an ingest worker takes up a partition pair.
+
+    store = committed           nothing to do
+    store behind committed      killed between the Kafka commit and the write: replay [store, committed)
+    store ahead, or missing     rebuild: replay from the lowest live offset, which each commit keeps as metadata
+    never committed by ingest   the store must be empty: else the group's offsets were lost, and counts would double
+
+A replay is the same fold with the flush thrown away. It goes by chunks that are written with their positions, so an
+interrupted one goes on where it stopped; memory is one chunk. Records that Kafka deleted meanwhile are skipped, which
+is logged: their entries are lost, and with them only the chance to join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from stream_monitor.errors import FormatError, RestoreError
+from stream_monitor.join.store import JoinStore, Role
+from stream_monitor.kafka.columns import records_of
+from stream_monitor.kafka.policy import reader_properties
+from stream_monitor.kafka.stage import Message, Start
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold, Span
+
+log = structlog.get_logger("stream_monitor.kafka.replay")
+
+CHUNK = 20_000
+_REBUILD = "delete the instance's join folder: it is rebuilt from Kafka"
+
+
+class Gap(NamedTuple):
+    """Offsets [start, end) of one role's partition that the store lacks."""
+
+    role: Role
+    start: int
+    end: int
+
+
+def metadata(floor: int | None, span: Span) -> str:
+    """What to commit with a source offset: the lowest offset that the store will need for a rebuild.
+
+    Entries of this flush are not in the store yet; they need nothing below the flush's own start.
+    """
+    return str(span.start if floor is None else min(floor, span.start))
+
+
+def gaps(partition: int, starts: Mapping[Role, Start], store: JoinStore) -> list[Gap]:
+    """What the store lacks of a partition pair. Empties the store where it must be rebuilt from scratch."""
+    positions = store.positions(partition)
+    fresh = {role for role, start in starts.items() if not start.metadata}
+    if positions and fresh:
+        role = min(fresh)
+        raise RestoreError(
+            f"the join store of partition {partition} holds {role} up to {positions.get(role, 0)}, but the group has "
+            f"no offset of ingest for them (it starts at {starts[role].offset}): going on would count twice",
+            mend="restore the group's offsets, or delete the instance's join folder to count anew",
+        )
+    if any(positions.get(role, 0) > start.offset for role, start in starts.items()):
+        log.warning("join store ahead of Kafka, it will be rebuilt", partition=partition)
+        store.reset(partition)
+        positions = {}
+    found = []
+    for role, start in starts.items():
+        begin = positions[role] if role in positions else _floor(start)
+        if begin < start.offset:
+            found.append(Gap(role, begin, start.offset))
+    return found
+
+
+def _floor(start: Start) -> int:
+    try:
+        return min(int(start.metadata), start.offset) if start.metadata else start.offset
+    except ValueError as error:
+        raise FormatError(
+            f"the metadata of a source offset must be a number; found {start.metadata!r}", mend=_REBUILD
+        ) from error
+
+
+def replay(
+    client: Mapping[str, object],
+    fold: IngestFold,
+    topics: Mapping[Role, str],
+    partition: int,
+    missing: list[Gap],
+) -> None:
+    """Read the gaps of one partition pair into the store. Costs about what ingest costs per record."""
+    log.info("replay", partition=partition, gaps=[tuple(gap) for gap in missing])
+    roles = {topics[gap.role]: gap for gap in missing}
+    at = {gap.role: gap.start for gap in missing}
+    consumer = Consumer(reader_properties(client))
+    try:
+        consumer.assign([TopicPartition(topic, partition, gap.start) for topic, gap in roles.items()])
+        while any(at[gap.role] < gap.end for gap in missing):
+            before = dict(at)
+            chunk: dict[Role, list[Message]] = {PREDICTIONS: [], LABELS: []}
+            for message in consumer.consume(CHUNK, 1.0):
+                gap = roles[message.topic()]
+                error = message.error()
+                if error is None:
+                    if message.offset() < gap.end:
+                        chunk[gap.role].append(message)
+                    at[gap.role] = min(message.offset() + 1, gap.end)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    at[gap.role] = min(message.offset(), gap.end)
+                else:
+                    raise RestoreError(f"{message.topic()}[{partition}] cannot be replayed: {error.str()}")
+            if chunk[PREDICTIONS]:
+                fold.predictions(records_of(chunk[PREDICTIONS]))
+            if chunk[LABELS]:
+                fold.labels(records_of(chunk[LABELS]))
+            spans = {(role, partition): Span(before[role], end, False) for role, end in at.items()}
+            fold.flush(0, spans, {})
+            fold.committed()
+    finally:
+        consumer.close()
