@@ -291,10 +291,9 @@ class IngestFold:
     def _expire_before(self, partition: int) -> int | None:
         """Event time behind which no entry is needed: the least over models and topics that may still bring events."""
         least: int | None = None
-        for role in (PREDICTIONS, LABELS):
-            span = self._spans.get((role, partition))
+        for role, span in ((role, span) for (role, p), span in self._spans.items() if p == partition):
             newest = self._horizon.get((role, partition), {})
-            if span is None or (not newest and not span.caught_up):
+            if not newest and not span.caught_up:
                 return None
             seen = self._last_seen_ms.get((role, partition), {})
             for model, at in newest.items():

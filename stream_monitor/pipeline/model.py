@@ -197,6 +197,8 @@ class ModelFold:
         """Windows of the family to close now; stretches in which no series is live are skipped."""
         key = (str(basis), spec.size_ms, spec.slide_ms)
         closed = self.meta.closed.get(key)
+        if closed is not None and spec.first_end_after(closed) > upto:
+            return
         starts = sorted({start for series in self.series.values() for start in series.panes(basis)})
         if closed is None and not starts:
             return
