@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from stream_monitor import __version__
-from stream_monitor.cli import backtest, doctor, init, profile, run, schema, topics, validate
+from stream_monitor.cli import backtest, doctor, generate, init, profile, run, schema, topics, validate
 from stream_monitor.cli.failures import Commands
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ app.command("schema")(schema.schema)
 app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
 app.command("doctor")(doctor.doctor)
+app.command("generate")(generate.generate)
 
 
 def main() -> None:
