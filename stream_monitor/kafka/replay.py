@@ -96,7 +96,7 @@ def replay(
         while any(at[gap.role] < gap.end for gap in missing):
             before = dict(at)
             chunk: dict[Role, list[Message]] = {PREDICTIONS: [], LABELS: []}
-            for message in consumer.consume(CHUNK, 1.0):
+            for message in consumer.consume(CHUNK, 0.1):
                 gap = roles[message.topic()]
                 error = message.error()
                 if error is None:

@@ -6,12 +6,9 @@ dies. What a read_committed consumer then sees must hold every offset exactly on
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -19,61 +16,12 @@ from pathlib import Path
 import pytest
 
 from tests.broker.topics import TopicSpace
+from tests.kafka.supervised import Faults, Worker
 from tests.kafka.test_loop import assert_each_once, read_counted, wait_for
 
 pytestmark = pytest.mark.broker
 
 PARTITIONS = 4
-
-Faults = list[tuple[str, str, int]]  # of one life of a worker: kind, point, passings before
-
-
-class Worker:
-    """One counting worker that is started anew whenever it ends, each life with the next planned fault."""
-
-    def __init__(self, given: dict[str, object], faults: list[Faults], log: Path) -> None:
-        self.given = given
-        self.faults = faults
-        self.log = log
-        self.ends: list[int] = []
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        given = self.given | {"faults": self.faults.pop(0) if self.faults else []}
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tests.kafka.counting", json.dumps(given)],
-                stdout=log,
-                stderr=log,
-                cwd=Path(__file__).parents[2],
-            )
-
-    def attend(self) -> None:
-        """Start it again if it ended."""
-        code = self.process.poll()
-        if code is not None:
-            self.ends.append(code)
-            self.process = self._start()
-
-    def stopped(self) -> bool:
-        """Whether it is in SIGSTOP (Linux: state T)."""
-        try:
-            return Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
-        except FileNotFoundError:
-            return False
-
-    def signal(self, number: int) -> None:
-        os.kill(self.process.pid, number)
-
-    def end(self) -> None:
-        self.signal(signal.SIGCONT)
-        self.process.terminate()
-        try:
-            self.ends.append(self.process.wait(30))
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
 
 
 @pytest.mark.timeout(180)
@@ -87,12 +35,13 @@ def test_every_message_counts_once_though_workers_are_killed_and_stopped(topics:
     points = ["produced", "offsets_sent", "committed"]
     kills_at: list[Faults] = [[("kill", point, 1)] for point in points]
     zombie = Worker(
+        "tests.kafka.counting",
         given | {"instance": "0"},
         # Killed in an open transaction, then stopped in one: once before and once after its offsets were sent.
         [*kills_at, [("stop", "produced", 1), ("stop", "offsets_sent", 1)]],
         tmp_path / "zombie.log",
     )
-    victim = Worker(given | {"instance": "1"}, list(kills_at), tmp_path / "victim.log")
+    victim = Worker("tests.kafka.counting", given | {"instance": "1"}, list(kills_at), tmp_path / "victim.log")
     chance = random.Random(7)
     kills = stops = 0
     try:
