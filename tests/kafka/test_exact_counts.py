@@ -116,7 +116,6 @@ def test_counts_are_exact_though_ingest_and_evaluate_are_killed(topics: TopicSpa
     finally:
         for each in workers:
             each.end()
-        ("end",)
     assert [each.ends[-1] for each in workers] == [0, 0, 0], _tails(workers)
     assert all(set(each.ends[:-1]) <= {-signal.SIGKILL} for each in workers), _tails(workers)
     assert counted(metrics, "predictions", "prediction") == expected
