@@ -6,7 +6,7 @@ transaction the fold is thrown away and restored: there is no second way back.  
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
 from stream_monitor.pipeline.health import Health
 from stream_monitor.pipeline.messages import Delta, Message, Progress, SourceRange, decode
-from stream_monitor.pipeline.model import ROLES, ModelFold
+from stream_monitor.pipeline.model import ROLES, ModelFold, NewestKey
 from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.pipeline.records import HEAD_KEY, StateRecord, encode_head, parse_key, record_key
@@ -114,6 +114,10 @@ class EvaluateFold:
         """Alerts that are not quiet, by fingerprint."""
         return {f: alert for model in self._models.values() for f, alert in model.judge.active.items()}
 
+    def newest_events(self) -> list[MetricEvent]:
+        """Figures of the newest closed windows of all overall series, without bins: what gauges show."""
+        return [event for model in self._models.values() for events in model.newest.values() for event in events]
+
     @classmethod
     def restore(
         cls,
@@ -188,6 +192,9 @@ class EvaluateFold:
             return None if alert is None else alert.to_bytes()
         if kind == "detector":
             return model.detectors.to_bytes(str(parts[2]), int(parts[3] or 0))
+        if kind == "newest":
+            events = model.newest.get(_newest_key(parts[2:]))
+            return None if events is None else msgspec.json.encode(events)
         series = model.find(parts[2], str(parts[3]))
         if series is None:
             return None
@@ -217,6 +224,8 @@ class EvaluateFold:
             model.judge.active[str(parts[2])] = ActiveAlert.from_bytes(value)
         elif kind == "detector":
             model.detectors.restore(str(parts[2]), int(parts[3] or 0), value)
+        elif kind == "newest":
+            model.newest[_newest_key(parts[2:])] = msgspec.json.decode(value, type=list[MetricEvent])
         elif kind == "series":
             model.add(Series(msgspec.msgpack.decode(value, type=SeriesMeta)))
         elif kind == "pane":
@@ -237,6 +246,11 @@ class EvaluateFold:
             series_limited={name: model.meta.limited for name, model in self._models.items()},
             repeats=self._repeats,
         )
+
+
+def _newest_key(parts: Sequence[str | int | None]) -> NewestKey:
+    version, basis, size, slide = parts
+    return (None if version is None else str(version), str(basis), int(size or 0), int(slide or 0))
 
 
 def _rank(key: bytes) -> int:

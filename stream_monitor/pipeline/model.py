@@ -43,6 +43,8 @@ ROLES: dict[TimeBasis, tuple[str, ...]] = {
 }
 NEWEST_ROLE = {TimeBasis.PREDICTION: ("predictions",), TimeBasis.LABEL: ("labels",)}
 
+# Version, time basis, size, slide.
+NewestKey = tuple[str | None, str, int, int]
 SeriesId = tuple[str | None, tuple[tuple[str, str], ...]]
 
 
@@ -59,6 +61,8 @@ class ModelFold:
         self.detectors = Detectors(policy)
         self.judge = Judge(policy, policies)
         self._grid = WindowSpec(policy.pane_ms, policy.pane_ms)
+        # Figures of the newest closed windows of overall series: what gauges show, also after a restart.
+        self.newest: dict[NewestKey, list[MetricEvent]] = {}
 
     @property
     def name(self) -> str:
@@ -241,6 +245,7 @@ class ModelFold:
             if figures and published:
                 series.meta.published[window_key(basis, window)] = 0
                 self._outbox.touch("series", self.name, *_parts(series))
+            self._show(series, basis, window, events)
             self.judge.show(series, figures, events, historical)
         self._take(self.judge.end())
 
@@ -273,10 +278,20 @@ class ModelFold:
         window = Window(WindowSpec(size, slide), start)
         revision = series.meta.published.get(key, -1) + 1
         figures = self._figures(series, TimeBasis(basis), window)
-        for figure in figures:
-            self._publish(series, TimeBasis(basis), window, figure, revision, now_ms)
+        events = [self._publish(series, TimeBasis(basis), window, figure, revision, now_ms) for figure in figures]
         if figures:
             series.meta.published[key] = revision
+        self._show(series, TimeBasis(basis), window, events)
+
+    def _show(self, series: Series, basis: TimeBasis, window: Window, events: list[MetricEvent]) -> None:
+        """Keep the events of a window for the gauges unless a newer window of its family is there."""
+        if not series.is_overall or not events or events[0].historical:
+            return
+        key: NewestKey = (series.meta.version, str(basis), window.spec.size_ms, window.spec.slide_ms)
+        known = self.newest.get(key)
+        if known is None or known[0].window.start <= events[0].window.start:
+            self.newest[key] = [msgspec.structs.replace(event, bins=()) for event in events]
+            self._outbox.touch("newest", self.name, *key)
 
     def _figures(self, series: Series, basis: TimeBasis, window: Window) -> list[Figure]:
         pane_ms = self.policy.pane_ms
@@ -358,12 +373,14 @@ class ModelFold:
         ]
         for key in over:
             self._outbox.touch("series", self.name, *_parts(self.series.pop(key)))
-        for version in {version for version, _ in over if version is not None}:
-            if any(version == kept for kept, _ in self.series):
-                continue
+        gone = {version for version, _ in over if version is not None} - {version for version, _ in self.series}
+        for version in gone:
             horizon = self._policies.live_horizon_ms
             historical = horizon is not None and mark < now_ms - horizon
             self._take(self.judge.retire(version, mark, historical=historical))
+            for key in [key for key in self.newest if key[0] == version]:
+                del self.newest[key]
+                self._outbox.touch("newest", self.name, *key)
             for index in self.detectors.drop(version):
                 self._outbox.touch("detector", self.name, version, index)
 

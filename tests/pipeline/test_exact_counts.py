@@ -145,3 +145,17 @@ def test_crashes_change_no_event_that_is_published(seed: int) -> None:
                 stormy.crash_evaluate(q)
     assert [(e.id, e.encode()) for e in stormy.metrics] == [(e.id, e.encode()) for e in calm.metrics]
     assert [a.encode() for a in stormy.alerts] == [a.encode() for a in calm.alerts]
+
+
+def test_gauges_have_their_figures_after_a_restart() -> None:
+    rng = random.Random(1)
+    world = World(policies(), partitions=1)
+    send_all(world, *stream(rng, 200))
+    world.run_out()
+    shown = {event.id: event for q in range(2) for event in world.folds[q].newest_events()}
+    assert shown
+    newest_start = max(e.window.start for e in world.metrics if e.metric == "predictions" and not e.segment)
+    assert newest_start in {event.window.start for event in shown.values()}
+    for q in range(2):
+        world.crash_evaluate(q)
+    assert {event.id: event for q in range(2) for event in world.folds[q].newest_events()} == shown
