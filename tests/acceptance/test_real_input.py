@@ -7,7 +7,6 @@ labels from Kafka. What they publish is compared with numpy, scipy and scikit-le
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -75,7 +74,7 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+def played(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Played:
     rows = read_electricity(data_file())
     topics = TopicSpace(bootstrap, "electricity")
     with site(topics, tmp_path_factory.mktemp("electricity")) as monitor:
@@ -86,15 +85,16 @@ def played(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         monitor.command("profile", "build", str(data), "--model", MODEL, "-o", profile)
         monitor.command("topics", "create")
         names = {"predictions": monitor.predictions, "labels": monitor.labels}
-        ingest, evaluate = monitor.start("ingest", "a"), monitor.start("evaluate", "a")
+        ingest, evaluate = monitor.start("ingest", "one"), monitor.start("evaluate", "two")
         monitor.play((names[topic], key, value) for topic, key, value in rows.in_order())
         metrics, alerts = Reader(topics, monitor.own("metrics")), Reader(topics, monitor.own("alerts"))
         wait_for(lambda: _all_came(rows, metrics.poll()), 120, ingest, evaluate, what="the last window")
         ingest.stop()
         evaluate.stop()
-        yield Played(rows, metrics.poll(), alerts.poll())
+        found = metrics.poll(), alerts.poll()
         metrics.close()
         alerts.close()
+    return Played(rows, *found)
 
 
 def _all_came(rows: Electricity, events: list[Document]) -> bool:

@@ -1,0 +1,133 @@
+"""SIGKILL at random moments, and what each one hit, seen from outside: from the broker's own offsets.
+
+Whether a kill hit an open transaction is not asked of the process. After its death, and before it is started again,
+a partition's last stable offset that stands still below its end is the first record of a transaction that the dead
+left open. It counts only if at the very end a read_committed consumer does not see that record: it was aborted, so it
+was not a slow transaction of somebody else.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import OffsetSpec
+
+from tests.acceptance.site import Process
+from tests.broker.topics import TopicSpace
+
+Place = tuple[str, int, int]  # topic, partition, offset
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """`unread`: source events that stood in Kafka before the kill and were not committed after it."""
+
+    victim: str
+    aimed: bool
+    unread: int
+    left_open: tuple[Place, ...]
+
+
+class Observer:
+    """Offsets as the broker knows them."""
+
+    def __init__(self, topics: TopicSpace) -> None:
+        self._topics = topics
+        self._partitions: dict[str, int] = {}
+
+    def ends(self, names: Sequence[str], *, committed_only: bool = False) -> dict[tuple[str, int], int]:
+        level = IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
+        request = {TopicPartition(*each): OffsetSpec.latest() for name in names for each in self._of(name)}
+        answers = self._topics.admin.list_offsets(request, isolation_level=level)
+        return {(each.topic, each.partition): answer.result(20).offset for each, answer in answers.items()}
+
+    def open_transactions(self, names: Sequence[str]) -> set[Place]:
+        """First record of the oldest open transaction, of each partition that has one."""
+        stable = self.ends(names, committed_only=True)
+        return {(*tp, stable[tp]) for tp, end in self.ends(names).items() if stable[tp] < end}
+
+    def committed(self, group: str, names: Sequence[str]) -> dict[tuple[str, int], int]:
+        """The group's offsets as committed, without waiting for transactions that are still open."""
+        wanted = [TopicPartition(*each) for name in names for each in self._of(name)]
+        request = [ConsumerGroupTopicPartitions(group, wanted)]
+        found = self._topics.admin.list_consumer_group_offsets(request, require_stable=False)[group].result(20)
+        return {(each.topic, each.partition): max(each.offset, 0) for each in found.topic_partitions}
+
+    def _of(self, name: str) -> list[tuple[str, int]]:
+        if name not in self._partitions:
+            self._partitions[name] = len(self._topics.admin.list_topics(name, 10).topics[name].partitions)
+        return [(name, partition) for partition in range(self._partitions[name])]
+
+
+@dataclass
+class Storm:
+    """`outputs`: the topics a process writes, by role. `sources` are read by `group`."""
+
+    observer: Observer
+    rng: random.Random
+    sources: Sequence[str]
+    group: str
+    outputs: dict[str, Sequence[str]]
+
+    def kill(self, victim: Process, *, aimed: bool) -> Kill:
+        """At a random moment; an aimed one in addition waits for a transaction on the victim's output topics."""
+        outputs = self.outputs[victim.role or ""]
+        time.sleep(self.rng.uniform(0.0, 0.4))
+        before = self.observer.ends(self.sources)
+        deadline = time.monotonic() + 2
+        while aimed and not self.observer.open_transactions(outputs[:1]) and time.monotonic() < deadline:
+            before = self.observer.ends(self.sources)
+        victim.kill()
+        committed = self.observer.committed(self.group, self.sources)
+        unread = sum(max(0, end - committed.get(tp, 0)) for tp, end in before.items())
+        left_open = self._left_open(outputs)
+        return Kill(f"{victim.role}-{victim.instance}", aimed, unread, tuple(sorted(left_open)))
+
+    def _left_open(self, outputs: Sequence[str]) -> set[Place]:
+        """What stays open while the victim is dead. Others' transactions last for milliseconds."""
+        found = self.observer.open_transactions(outputs)
+        for _ in range(3):
+            if not found:
+                break
+            time.sleep(0.15)
+            found &= self.observer.open_transactions(outputs)
+        return found
+
+
+def aborted(topics: TopicSpace, places: set[Place]) -> set[Place]:
+    """Those of the places whose record exists and is seen by no read_committed consumer."""
+    names = {topic for topic, _, _ in places}
+    exist = {place for name in names for place in _seen(topics, name, "read_uncommitted")}
+    committed = {place for name in names for place in _seen(topics, name, "read_committed")}
+    return {place for place in places if place in exist and place not in committed}
+
+
+def _seen(topics: TopicSpace, topic: str, isolation: str) -> set[Place]:
+    settings = {"bootstrap.servers": topics.bootstrap, "group.id": topics.name("seen"), "enable.partition.eof": True}
+    consumer = Consumer({**settings, "isolation.level": isolation, "enable.auto.commit": False})
+    left = set(topics.admin.list_topics(topic, timeout=10).topics[topic].partitions)
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+    found: set[Place] = set()
+    try:
+        while left:
+            for message in consumer.consume(5_000, 1.0):
+                if message.error() is None:
+                    found.add((topic, message.partition(), message.offset()))
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition())
+                else:
+                    raise KafkaException(message.error())
+    finally:
+        consumer.close()
+    return found
