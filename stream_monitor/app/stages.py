@@ -1,0 +1,79 @@
+"""The two Kafka stages as parts: adapters, policies and publishers put together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from stream_monitor.app.broker import admin_client, topic_names
+from stream_monitor.app.instance import Instance
+from stream_monitor.app.parts import Part
+from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher
+from stream_monitor.app.setup import Setup
+from stream_monitor.export.board import Board
+from stream_monitor.kafka.evaluate import EvaluateSettings, EvaluateStage, evaluate_policy
+from stream_monitor.kafka.ingest import IngestSettings, IngestStage, ingest_loop, ingest_policy
+from stream_monitor.kafka.join_store import RocksJoinStore
+from stream_monitor.kafka.loop import Loop
+from stream_monitor.kafka.topics import require, topic_specs
+
+LoopChanges = Mapping[str, object]  # fields of LoopPolicy that differ from the defaults
+
+
+def ingest_part(setup: Setup, owned: Instance, board: Board, changes: LoopChanges | None = None) -> Part:
+    """Ingest with the join store under the instance's directory."""
+    names = topic_names(setup)
+    publisher = IngestPublisher(board, setup.policies.topics)
+
+    def run(stop: threading.Event) -> None:
+        joins = any(model.join is not None for model in setup.policies.models.values())
+        store = RocksJoinStore(owned.directory / "join") if joins else None
+        settings = IngestSettings(
+            names, setup.client, _counts(setup), owned.name, dead_letters=setup.config.dead_letters.enabled
+        )
+        stage = IngestStage(
+            setup.policies, setup.decode, setup.profiles, settings, store=store, on_commit=publisher.on_commit
+        )
+        try:
+            policy = ingest_policy(
+                names,
+                setup.client,
+                owned.name,
+                flush_interval_ms=setup.config.flush_interval,
+                idle_timeout_ms=setup.config.idle_timeout,
+                **(changes or {}),
+            )
+            ingest_loop(stage, policy, on_snapshot=publisher.on_snapshot).run(stop)
+        finally:
+            stage.close()
+            board.drop_worker()
+            if store is not None:
+                store.close()
+
+    return Part("ingest", run, lambda: publisher.committed)
+
+
+def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChanges | None = None) -> Part:
+    """Evaluate; its state is all in Kafka."""
+    names = topic_names(setup)
+    publisher = EvaluatePublisher(board, setup.policies, setup.profiles)
+
+    def run(stop: threading.Event) -> None:
+        stage = EvaluateStage(
+            setup.policies,
+            setup.profiles,
+            EvaluateSettings(names, setup.client, _counts(setup)),
+            on_commit=publisher.on_commit,
+            on_revoked=publisher.on_revoked,
+        )
+        policy = evaluate_policy(
+            names, setup.client, owned.name, flush_interval_ms=setup.config.flush_interval, **(changes or {})
+        )
+        Loop(stage, policy, on_snapshot=publisher.on_snapshot).run(stop)
+
+    return Part("evaluate", run, lambda: publisher.committed)
+
+
+def _counts(setup: Setup) -> dict[str, int]:
+    """Partitions of all topics of this monitor."""
+    return require(admin_client(setup), [spec.name for spec in topic_specs(topic_names(setup))])
