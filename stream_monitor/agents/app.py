@@ -20,14 +20,40 @@ from typing import Any
 import faust
 from faust.app.base import BootStrategy
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from mode.threads import WorkerThread
 
 from stream_monitor.agents.broker import broker_urls, credentials
 from stream_monitor.agents.handler import Handler
 from stream_monitor.agents.policy import ReactPolicy
 from stream_monitor.agents.reaction import Reaction
 
+STOP_TIMEOUT_S = 5.0
 
-class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust is untyped here
+
+class _BoundedThread(WorkerThread):  # type: ignore[misc]  # faust and mode are untyped here
+    """A thread that neither stopping nor the process waits for when the broker has gone."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.daemon = True
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except RuntimeError:
+            # It outlived the loop it reports its end to, which nobody waits for any more.
+            if not self.service.parent_loop.is_closed():
+                raise
+
+    def stop(self) -> None:
+        # Called on the event loop: without a bound it would block all reactions.
+        self.is_stopped.wait(1.0)
+
+
+class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    Worker = _BoundedThread
+    shutdown_timeout = STOP_TIMEOUT_S
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         before = self.consumer.in_transaction
         self.consumer.in_transaction = True

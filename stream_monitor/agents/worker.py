@@ -15,7 +15,7 @@ import faust
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stream_monitor.agents.app import react_app
+from stream_monitor.agents.app import STOP_TIMEOUT_S, react_app
 from stream_monitor.agents.handler import Handler
 from stream_monitor.agents.log import log_alert
 from stream_monitor.agents.policy import ReactPolicy
@@ -83,7 +83,10 @@ class ReactWorker:
         finally:
             self._ready.clear()
             starting.cancel()
-            await asyncio.gather(*(app.stop() for app in apps), return_exceptions=True)
+            stopping = asyncio.gather(*(app.stop() for app in apps), return_exceptions=True)
+            # A broker that is gone answers neither the last commit nor the farewell; what was not committed is
+            # read again.
+            await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
 
     def _check_topics(self, reactions: Sequence[Reaction]) -> None:
         policy = self._policy

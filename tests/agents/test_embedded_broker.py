@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 from confluent_kafka import Producer
@@ -13,13 +14,18 @@ from tests.agents.receiver import alert
 from tests.agents.test_react import running, until
 
 
-def test_alerts_are_reacted_to_without_any_installed_broker(tmp_path: Path) -> None:
+def embedded() -> tuple[Producer, str]:
+    """A transactional producer that carries a broker, with a topic "alerts", and the broker's address."""
     producer = Producer(
         {"bootstrap.servers": "x", "test.mock.num.brokers": 1, "transactional.id": "demo", "log_level": 0}
     )
     brokers = producer.list_topics("alerts", timeout=10).brokers.values()
-    bootstrap = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
     producer.init_transactions(10)
+    return producer, ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+
+
+def test_alerts_are_reacted_to_without_any_installed_broker(tmp_path: Path) -> None:
+    producer, bootstrap = embedded()
     for number in range(3):
         producer.begin_transaction()
         producer.produce("alerts", alert(f"id-{number}").encode(), b"f", partition=0)
@@ -29,13 +35,29 @@ def test_alerts_are_reacted_to_without_any_installed_broker(tmp_path: Path) -> N
     async def keep(event: AlertEvent) -> None:
         seen.append(event.id)
 
-    policy = ReactPolicy(
-        {"bootstrap.servers": bootstrap},
-        alerts_topic="alerts",
-        log_alerts=False,
-        reactions=(Reaction.on_alert("keep", keep),),
-        data_dir=tmp_path,
-    )
-    with running(policy) as worker:
+    with running(policy(bootstrap, tmp_path, Reaction.on_alert("keep", keep))) as worker:
         until(lambda: len(seen) == 3 and worker.ready(), "three alerts seen")
     assert seen == ["id-0", "id-1", "id-2"]
+
+
+def test_a_broker_that_has_gone_does_not_keep_the_worker_from_stopping(tmp_path: Path) -> None:
+    producer, bootstrap = embedded()
+
+    async def ignore(event: AlertEvent) -> None:
+        pass
+
+    # Leaving the block waits for the thread to end.
+    with running(policy(bootstrap, tmp_path, Reaction.on_alert("ignore", ignore))) as worker:
+        until(worker.ready, "partitions assigned")
+        del producer
+        gc.collect()
+
+
+def policy(bootstrap: str, path: Path, reaction: Reaction) -> ReactPolicy:
+    return ReactPolicy(
+        {"bootstrap.servers": bootstrap, "log_level": 0},
+        alerts_topic="alerts",
+        log_alerts=False,
+        reactions=(reaction,),
+        data_dir=path,
+    )
