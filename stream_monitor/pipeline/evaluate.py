@@ -18,9 +18,10 @@ from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
 from stream_monitor.pipeline.health import Health
 from stream_monitor.pipeline.messages import Delta, Message, Progress, SourceRange, decode
-from stream_monitor.pipeline.model import ROLES, ModelFold, NewestKey
+from stream_monitor.pipeline.model import ROLES, ModelFold
 from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import Policies
+from stream_monitor.pipeline.publishing import NewestKey
 from stream_monitor.pipeline.records import HEAD_KEY, StateRecord, encode_head, parse_key, record_key
 from stream_monitor.pipeline.series import ModelMeta, Series, SeriesMeta
 from stream_monitor.reference.profile import Profile
@@ -98,9 +99,8 @@ class EvaluateFold:
         """What the transaction must hold: events, and the state records that changed, the head last."""
         outbox = self._outbox
         outbox.alerts.extend(self._health.take())
-        horizon = self._policies.live_horizon_ms
-        before = None if horizon is None else self._now_ms - horizon
-        metrics = [*outbox.metrics, *outbox.take_too_late(self._now_ms, before)]
+        too_late = outbox.take_too_late(self._now_ms, lambda end: self._policies.is_historical(end, self._now_ms))
+        metrics = [*outbox.metrics, *too_late]
         state = [StateRecord(record_key(*parts), self._record(parts)) for parts in sorted(outbox.touched, key=repr)]
         if self._position is not None:
             state.append(StateRecord(record_key("sources"), msgspec.msgpack.encode(self._sources)))

@@ -7,20 +7,18 @@ without the watermark moving, so nothing that comes afterwards is late for that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
-from stream_monitor.metrics.figure import Figure
-from stream_monitor.metrics.panes import label_figures, prediction_figures
 from stream_monitor.pipeline.detecting import Detectors
+from stream_monitor.pipeline.due import due_windows, idle_end
 from stream_monitor.pipeline.judging import Change, Judge
 from stream_monitor.pipeline.learning import Learner
 from stream_monitor.pipeline.messages import PaneDelta
-from stream_monitor.pipeline.outbox import Outbox, metric_event, place_of
+from stream_monitor.pipeline.outbox import Outbox, place_of
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
+from stream_monitor.pipeline.publishing import NewestKey, Publisher
 from stream_monitor.pipeline.series import (
     BASES,
     ModelMeta,
@@ -32,10 +30,9 @@ from stream_monitor.pipeline.series import (
 )
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.pane import LabelPane, PredictionPane
-from stream_monitor.windows.grid import Window, WindowSpec, pane_start, windows_holding
-from stream_monitor.windows.watermark import Reading, Sources, read_watermark
+from stream_monitor.windows.grid import Window, WindowSpec, windows_holding
+from stream_monitor.windows.watermark import Sources, read_watermark
 
-_DAY_MS = 86_400_000
 OTHER_SERIES = "__other__"
 ROLES: dict[TimeBasis, tuple[str, ...]] = {
     TimeBasis.PREDICTION: ("predictions",),
@@ -43,8 +40,6 @@ ROLES: dict[TimeBasis, tuple[str, ...]] = {
 }
 NEWEST_ROLE = {TimeBasis.PREDICTION: ("predictions",), TimeBasis.LABEL: ("labels",)}
 
-# Version, time basis, size, slide.
-NewestKey = tuple[str | None, str, int, int]
 SeriesId = tuple[str | None, tuple[tuple[str, str], ...]]
 
 
@@ -59,10 +54,13 @@ class ModelFold:
         self.series: dict[SeriesId, Series] = {}
         self.learner = Learner(policy, profile, policies.hash_key)
         self.detectors = Detectors(policy)
+        self._publisher = Publisher(policy, policies, self.learner, outbox)
         self.judge = Judge(policy, policies)
         self._grid = WindowSpec(policy.pane_ms, policy.pane_ms)
-        # Figures of the newest closed windows of overall series: what gauges show, also after a restart.
-        self.newest: dict[NewestKey, list[MetricEvent]] = {}
+
+    @property
+    def newest(self) -> dict[NewestKey, list[MetricEvent]]:
+        return self._publisher.newest
 
     @property
     def name(self) -> str:
@@ -152,7 +150,10 @@ class ModelFold:
                 mark = self.meta.marks[basis] = reading.watermark_ms
                 self._touch()
             for spec in self._specs(basis):
-                upto = self._closable(basis, spec, reading, sources, now_ms, by_clock, at_end)
+                upto = mark
+                if at_end or (by_clock and reading.all_idle):
+                    newest = sources.newest_ms(self.name, NEWEST_ROLE[basis])
+                    upto = idle_end(spec, mark, newest, None if at_end else now_ms, self.policy, self._policies)
                 if upto is not None:
                     due += [(window.end_ms, order, spec, basis, window) for window in self._due(basis, spec, upto)]
         for _, _, spec, basis, window in sorted(due, key=lambda item: item[:3]):
@@ -173,55 +174,23 @@ class ModelFold:
             specs.append(self._grid)
         return specs
 
-    def _closable(
-        self,
-        basis: TimeBasis,
-        spec: WindowSpec,
-        reading: Reading,
-        sources: Sources,
-        now_ms: int,
-        by_clock: bool,
-        at_end: bool,
-    ) -> int | None:
-        """Up to which end windows may close: the watermark, or further where no event can be waited for."""
-        mark = self.meta.marks.get(basis)
-        if not (at_end or (by_clock and reading.all_idle)):
-            return mark
-        newest = sources.newest_ms(self.name, NEWEST_ROLE[basis])
-        if newest is None:
-            return mark
-        horizon = self._policies.live_horizon_ms or _DAY_MS
-        if not at_end and newest >= now_ms - horizon:
-            end = now_ms - self.policy.max_out_of_order_ms
-        else:
-            end = pane_start(newest, spec.slide_ms) + spec.size_ms
-        return end if mark is None else max(mark, end)
-
-    def _due(self, basis: TimeBasis, spec: WindowSpec, upto: int) -> Iterator[Window]:
-        """Windows of the family to close now; stretches in which no series is live are skipped."""
+    def _due(self, basis: TimeBasis, spec: WindowSpec, upto: int) -> list[Window]:
         key = (str(basis), spec.size_ms, spec.slide_ms)
         closed = self.meta.closed.get(key)
         if closed is not None and spec.first_end_after(closed) > upto:
-            return
+            return []
         starts = sorted({start for series in self.series.values() for start in series.panes(basis)})
-        if closed is None and not starts:
-            return
-        lower = starts[0] if closed is None else closed
-        end = spec.first_end_after(lower)
-        if end > upto:
-            return
+        if closed is None:
+            if not starts or spec.first_end_after(starts[0]) > upto:
+                return []
+            closed = starts[0]
         self.meta.closed[key] = upto - upto % spec.slide_ms
         self._touch()
-        while end <= upto:
-            window = Window(spec, end - spec.size_ms)
-            if any(series.is_live(basis, window, self.policy.retire_after_ms) for series in self.series.values()):
-                yield window
-                end += spec.slide_ms
-            else:
-                following = next((start for start in starts if start >= window.end_ms), None)
-                if following is None:
-                    return
-                end = spec.first_end_after(following)
+        retire_ms = self.policy.retire_after_ms
+        alive = self.series.values()
+        return list(
+            due_windows(spec, closed, upto, starts, lambda w: any(s.is_live(basis, w, retire_ms) for s in alive))
+        )
 
     def _close(self, basis: TimeBasis, spec: WindowSpec, window: Window, now_ms: int) -> None:
         self.judge.begin(basis, window)
@@ -229,7 +198,7 @@ class ModelFold:
         for series in self._in_order():
             if not series.is_live(basis, window, self.policy.retire_after_ms):
                 continue
-            figures = self._figures(series, basis, window) if published else []
+            figures = self._publisher.figures(series, basis, window) if published else []
             if (
                 basis is TimeBasis.LABEL
                 and spec == self._grid
@@ -240,13 +209,11 @@ class ModelFold:
                 figures += detected
                 for index in self.detectors.places() if detected else ():
                     self._outbox.touch("detector", self.name, series.meta.version, index)
-            historical = self._is_historical(window, now_ms)
-            events = [self._publish(series, basis, window, figure, 0, now_ms) for figure in figures]
+            events = self._publisher.publish(series, basis, window, figures, 0, now_ms)
             if figures and published:
                 series.meta.published[window_key(basis, window)] = 0
                 self._outbox.touch("series", self.name, *_parts(series))
-            self._show(series, basis, window, events)
-            self.judge.show(series, figures, events, historical)
+            self.judge.show(series, figures, events, self._policies.is_historical(window.end_ms, now_ms))
         self._take(self.judge.end())
 
     def _take(self, changes: list[Change]) -> None:
@@ -277,57 +244,10 @@ class ModelFold:
         basis, size, slide, start = key
         window = Window(WindowSpec(size, slide), start)
         revision = series.meta.published.get(key, -1) + 1
-        figures = self._figures(series, TimeBasis(basis), window)
-        events = [self._publish(series, TimeBasis(basis), window, figure, revision, now_ms) for figure in figures]
+        figures = self._publisher.figures(series, TimeBasis(basis), window)
+        self._publisher.publish(series, TimeBasis(basis), window, figures, revision, now_ms)
         if figures:
             series.meta.published[key] = revision
-        self._show(series, TimeBasis(basis), window, events)
-
-    def _show(self, series: Series, basis: TimeBasis, window: Window, events: list[MetricEvent]) -> None:
-        """Keep the events of a window for the gauges unless a newer window of its family is there."""
-        if not series.is_overall or not events or events[0].historical:
-            return
-        key: NewestKey = (series.meta.version, str(basis), window.spec.size_ms, window.spec.slide_ms)
-        known = self.newest.get(key)
-        if known is None or known[0].window.start <= events[0].window.start:
-            self.newest[key] = [msgspec.structs.replace(event, bins=()) for event in events]
-            self._outbox.touch("newest", self.name, *key)
-
-    def _figures(self, series: Series, basis: TimeBasis, window: Window) -> list[Figure]:
-        pane_ms = self.policy.pane_ms
-        if basis is TimeBasis.PREDICTION:
-            if series.meta.version is None:
-                return []
-            return prediction_figures(series.predictions_in(window, pane_ms), self.learner.profile, self.policy.metrics)
-        pane = series.labels_in(window, pane_ms)
-        if pane.is_empty:
-            return []
-        model_wide = series.meta.version is None
-        return label_figures(
-            pane,
-            self.learner.profile,
-            self.policy.outcome,
-            self.policy.metrics,
-            None if model_wide else max(0, series.pending_at(window.end_ms)),
-        )
-
-    def _publish(
-        self, series: Series, basis: TimeBasis, window: Window, figure: Figure, revision: int, now_ms: int
-    ) -> MetricEvent:
-        event = metric_event(
-            place_of(self.name, series, basis, window),
-            figure,
-            revision=revision,
-            final=self.policy.allowed_lateness_ms == 0,
-            historical=self._is_historical(window, now_ms),
-            emitted_ms=now_ms,
-        )
-        self._outbox.metrics.append(event)
-        return event
-
-    def _is_historical(self, window: Window, now_ms: int) -> bool:
-        horizon = self._policies.live_horizon_ms
-        return horizon is not None and window.end_ms < now_ms - horizon
 
     def _is_over(self, key: WindowKey) -> bool:
         """True if the window can no longer change."""
@@ -375,12 +295,9 @@ class ModelFold:
             self._outbox.touch("series", self.name, *_parts(self.series.pop(key)))
         gone = {version for version, _ in over if version is not None} - {version for version, _ in self.series}
         for version in gone:
-            horizon = self._policies.live_horizon_ms
-            historical = horizon is not None and mark < now_ms - horizon
+            historical = self._policies.is_historical(mark, now_ms)
             self._take(self.judge.retire(version, mark, historical=historical))
-            for key in [key for key in self.newest if key[0] == version]:
-                del self.newest[key]
-                self._outbox.touch("newest", self.name, *key)
+            self._publisher.drop(version)
             for index in self.detectors.drop(version):
                 self._outbox.touch("detector", self.name, version, index)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from stream_monitor.events.alert import AlertEvent
@@ -107,7 +107,7 @@ class Outbox:
         total = count + (known[1].events if known else 0)
         self._too_late[key] = (place, _TooLate(total, offset))
 
-    def take_too_late(self, emitted_ms: int, historical_before_ms: int | None) -> Iterator[MetricEvent]:
+    def take_too_late(self, emitted_ms: int, is_historical: Callable[[int], bool]) -> Iterator[MetricEvent]:
         """One increment a series, window and time basis; the panes offset in its id tells increments apart."""
         for place, late in self._too_late.values():
             spec, window = place.window.spec, place.window
@@ -129,7 +129,7 @@ class Outbox:
                 segment=dict(place.segment),
                 window=window_ref(window.start_ms, spec.size_ms, spec.slide_ms, place.basis),
                 final=True,
-                historical=historical_before_ms is not None and window.end_ms < historical_before_ms,
+                historical=is_historical(window.end_ms),
                 status=Status.OK,
                 value=float(late.events),
                 n=late.events,

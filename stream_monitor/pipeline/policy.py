@@ -78,3 +78,7 @@ class Policies:
         """The policy of `name`, listed or made from the template."""
         found = self.models.get(name)
         return found if found is not None else replace(self.unlisted, name=name)
+
+    def is_historical(self, end_ms: int, now_ms: int) -> bool:
+        """True for a window that ended so long ago that nobody is to be woken for it."""
+        return self.live_horizon_ms is not None and end_ms < now_ms - self.live_horizon_ms
