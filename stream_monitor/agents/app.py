@@ -40,9 +40,10 @@ class _BoundedThread(WorkerThread):  # type: ignore[misc]  # faust and mode are 
     def run(self) -> None:
         try:
             super().run()
-        except RuntimeError:
-            # It outlived the loop it reports its end to, which nobody waits for any more.
-            if not self.service.parent_loop.is_closed():
+        except BaseException:
+            # Told to stop, it fails at whatever still needed the broker, or at the closed loop of its parent. A crash
+            # has been handed to the app before it comes here.
+            if not self.service.should_stop:
                 raise
 
     def stop(self) -> None:
