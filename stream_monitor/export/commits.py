@@ -33,7 +33,7 @@ class HistogramIncrement:
     @classmethod
     def counted(cls, counts: LatencyCounts) -> HistogramIncrement:
         """From what ingest counted. Labels before their predictions can make its sum negative: then it adds 0."""
-        return cls(tuple(counts.counts), max(counts.sum, 0.0))
+        return cls(tuple(counts.counts.tolist()), max(counts.sum, 0.0))
 
     @classmethod
     def of(cls, values: Iterable[float], bounds: Sequence[float]) -> HistogramIncrement:
