@@ -38,6 +38,7 @@ class Site:
     predictions: str = ""
     labels: str = ""
     running: list[Process] = field(default_factory=list)
+    _producer: Producer | None = None
 
     @property
     def config(self) -> Path:
@@ -85,20 +86,22 @@ class Site:
 
     def play(self, records: Iterable[Record]) -> int:
         """Produce in this order, keys placed as Java's clients do; wait for all."""
-        producer = Producer({"bootstrap.servers": self.topics.bootstrap, "linger.ms": 5, **MURMUR2})
+        if self._producer is None:
+            settings = {"bootstrap.servers": self.topics.bootstrap, "linger.ms": 5, "enable.idempotence": True}
+            self._producer = Producer({**settings, **MURMUR2})
         failures: list[Any] = []
         count = 0
         for topic, key, value in records:
             while True:
                 try:
-                    producer.produce(topic, value, key, on_delivery=lambda e, _: e and failures.append(e))
+                    self._producer.produce(topic, value, key, on_delivery=lambda e, _: e and failures.append(e))
                     break
                 except BufferError:
-                    producer.poll(0.1)
+                    self._producer.poll(0.1)
             count += 1
             if count % 100 == 0:
-                producer.poll(0)
-        if producer.flush(60) or failures:
+                self._producer.poll(0)
+        if self._producer.flush(60) or failures:
             raise KafkaException(failures[0] if failures else "not all was delivered within 60 s")
         return count
 
