@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from stream_monitor.app.durations import ACCEPTED
 from stream_monitor.app.metric_names import check_metric_name
@@ -69,3 +69,10 @@ class PrivacyConfig(Section):
 
     hash_key: Name = default("stream-monitor", "a secret text of 1 to 200 characters")
     expose_values: bool = default(False, "true or false")
+
+    @field_validator("expose_values")
+    @classmethod
+    def _not_yet(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("false: showing the values of unseen categories is not available yet")
+        return value

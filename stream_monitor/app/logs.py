@@ -27,8 +27,9 @@ def configure_logs(stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(out),
-        cache_logger_on_first_use=True,
+        # Looked up at each use, and not kept: whoever replaces sys.stderr later gets the lines.
+        logger_factory=lambda *_: structlog.PrintLogger(stream if stream is not None else sys.stderr),
+        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(

@@ -17,6 +17,7 @@ from stream_monitor.agents.worker import ReactWorker
 from stream_monitor.app.broker import topic_names
 from stream_monitor.app.exporting import export_policy, http_policy, react_policy
 from stream_monitor.app.instance import Instance
+from stream_monitor.app.logs import configure_logs
 from stream_monitor.app.parts import Part, run_parts, stop_on_signals
 from stream_monitor.app.preflight import checked_setup
 from stream_monitor.app.setup import Setup, load_setup
@@ -37,6 +38,7 @@ def run_monitor(
 ) -> None:
     """Run until a signal comes; raises what made it stop otherwise."""
     setup = load_setup(file)
+    configure_logs()
     stop = stop_on_signals()
     with Instance(setup.config.state_dir, instance) as owned:
         setup = checked_setup(setup)

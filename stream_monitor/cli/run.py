@@ -29,8 +29,6 @@ def run(
     """Run the monitor until SIGTERM or Ctrl-C, which drain it."""
     if workers and role not in (None, Role.INGEST):
         raise UsageError(f"--workers starts ingest processes and does not go with --role {role}")
-    from stream_monitor.app.logs import configure_logs
     from stream_monitor.app.run import run_monitor
 
-    configure_logs()
     run_monitor(config, role=None if role is None else role.value, instance=instance, workers=workers, port=port)

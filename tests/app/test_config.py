@@ -1,5 +1,6 @@
 """A right config becomes one checked value; a wrong one lists everything that is wrong with it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ def test_the_example_of_the_contract_is_accepted() -> None:
     config = parse(CONTRACT)
     assert config.models[0].windows[1].slide == 300_000
     assert config.models[0].max_past == 604_800_000
+
+
+def test_the_examples_of_the_readme_are_accepted() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert examples
+    for example in examples:
+        assert parse(example).models
 
 
 def test_an_empty_config_is_a_whole_one() -> None:
@@ -118,6 +127,7 @@ WRONG = [
     ("prometheus: {windows: [9m]}", "prometheus.windows[0]", "'9m'", "a window of the models"),
     ("react: {webhook: {}}", "react.webhook.url", "nothing", "an address"),
     ("react: {webhook: {url: 'ftp://x'}}", "react.webhook.url", "a value that is not shown", "http://"),
+    ("privacy: {expose_values: true}", "privacy.expose_values", "True", "not available yet"),
     ("mapping: {model: m}", "mapping", "{'model': 'm'}", "one of model_name"),
     ("mapping: {model_name: a..b}", "mapping", "{", "a dotted path"),
     ("timestamp_unit: min", "timestamp_unit", "'min'", "s, ms, us or ns"),

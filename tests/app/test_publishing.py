@@ -1,0 +1,128 @@
+"""What a stage committed shows on the board: totals become increments, quiet partitions stay, lost ones vanish."""
+
+from dataclasses import dataclass, field
+
+from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher, changes_in
+from stream_monitor.events.metric import DetectorRef, MetricEvent, window_ref
+from stream_monitor.events.names import Status, TimeBasis
+from stream_monitor.export.board import Board
+from stream_monitor.export.names import EVENTS_CONSUMED, EVENTS_REJECTED, SERIES_LIMITED
+from stream_monitor.kafka.evaluate import EvaluateCommit
+from stream_monitor.kafka.ingest import IngestCommit
+from stream_monitor.kafka.snapshot import LoopSnapshot
+from stream_monitor.kafka.stage import TP
+from stream_monitor.pipeline.evaluate import EvaluateOutput, EvaluateSummary
+from stream_monitor.pipeline.ingest import IngestCounters
+from stream_monitor.pipeline.policy import Policies
+
+PANES = TP("panes", 0)
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def metric(**changes: object) -> MetricEvent:
+    fields: dict[str, object] = {
+        "id": "x",
+        "metric": "change_detected",
+        "model_name": "m",
+        "model_version": "1",
+        "window": window_ref(0, 60_000, 60_000, TimeBasis.LABEL),
+        "status": Status.OK,
+        "value": 1.0,
+        "n": 50,
+        "detector": DetectorRef("adwin", "error"),
+        "emitted_at": "2026-01-01T00:00:00.000Z",
+        **changes,
+    }
+    return MetricEvent(**fields)  # type: ignore[arg-type]
+
+
+def commit(*metrics: MetricEvent, limited: int = 0, partition: int = 0) -> EvaluateCommit:
+    summary = EvaluateSummary({("m", "label"): 60_000}, ("m",), {"m": limited}, 0)
+    return EvaluateCommit(partition, EvaluateOutput(list(metrics), [], [], [], summary), {})
+
+
+@dataclass
+class Evaluating:
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.board = Board(clock=self.clock)
+        self.publisher = EvaluatePublisher(self.board, Policies(models={}), {})
+        self.commits = 0
+
+    def flush(self, *commits: EvaluateCommit) -> None:
+        for each in commits:
+            self.publisher.on_commit(each)
+        self.commits += 1
+        self.publisher.on_snapshot(LoopSnapshot(positions={PANES: 1}, lag={PANES: 7}, commits=self.commits))
+
+    def gauges(self) -> set[str]:
+        return {name for name, _ in self.board.snapshot().gauges(self.clock.now)}
+
+
+def test_nothing_is_shown_before_the_first_commit_and_an_assignment_is_none() -> None:
+    evaluating = Evaluating()
+    evaluating.publisher.on_snapshot(LoopSnapshot(positions={PANES: 1}))
+    assert not evaluating.publisher.committed
+    assert not evaluating.gauges()
+    evaluating.flush(commit())
+    assert evaluating.publisher.committed
+    assert "streammonitor_model_info" in evaluating.gauges()
+
+
+def test_a_partition_without_news_stays_as_long_as_its_loop_commits() -> None:
+    evaluating = Evaluating()
+    evaluating.flush(commit())
+    for _ in range(10):
+        evaluating.clock.now += 30.0
+        evaluating.flush()
+    assert "streammonitor_model_info" in evaluating.gauges()
+    evaluating.clock.now += 60.0
+    assert not evaluating.gauges()
+
+
+def test_a_revoked_partition_vanishes_at_once() -> None:
+    evaluating = Evaluating()
+    evaluating.flush(commit())
+    evaluating.publisher.on_revoked([0])
+    assert not evaluating.gauges()
+
+
+def test_limited_series_are_counted_from_when_the_board_looks() -> None:
+    evaluating = Evaluating()
+    for total in (5, 5, 8, 9):  # the fold's totals, the first of them restored
+        evaluating.flush(commit(limited=total))
+    assert evaluating.board.snapshot().counters(SERIES_LIMITED) == {("m", "series"): 4}
+
+
+def test_a_change_counts_once_for_the_whole_model() -> None:
+    events = [
+        metric(),
+        metric(revision=1),
+        metric(value=0.0),
+        metric(segment={"country": "DE"}),
+        metric(historical=True),
+        metric(metric="psi"),
+        metric(detector=DetectorRef("page_hinkley", "error")),
+    ]
+    assert changes_in(events) == {("m", "error", "adwin"): 1, ("m", "error", "page_hinkley"): 1}
+
+
+def test_ingest_counts_by_topic() -> None:
+    board = Board(clock=Clock())
+    publisher = IngestPublisher(board, {"predictions": "p.topic", "labels": "l.topic"})
+    counters = IngestCounters()
+    counters.consumed["predictions"] = 3
+    counters.rejected["labels", "empty"] = 1
+    for _ in range(2):
+        publisher.on_commit(IngestCommit(counters, (0.1,), 4))
+    snapshot = board.snapshot()
+    assert snapshot.counters(EVENTS_CONSUMED) == {("p.topic",): 6}
+    assert snapshot.counters(EVENTS_REJECTED) == {("l.topic", "empty"): 2}
