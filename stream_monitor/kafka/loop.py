@@ -97,6 +97,8 @@ class Loop:
         finally:
             # With a failure pending the revocation inside close() drops instead of committing.
             self._consumer.close()
+            # Else their threads would live until the garbage collector finds the cycle through error_cb.
+            del self._producer, self._transactions, self._consumer, self._admin, self._end_watcher
         self._raise_failure()
 
     def _work(self, stop: threading.Event) -> None:

@@ -25,9 +25,7 @@ def docker_broker() -> Iterator[Broker]:
     try:
         container.start()
     except Exception as error:  # pulling, starting and the reaper all fail in ways of their own
-        raise SourceUnavailable(
-            f"Docker could not start {IMAGE} ({type(error).__name__}: {error})"
-        ) from error
+        raise SourceUnavailable(f"Docker could not start {IMAGE} ({type(error).__name__}: {error})") from error
     try:
         bootstrap = f"127.0.0.1:{port}"
         wait_until_answering(bootstrap, timeout_s=90)

@@ -31,13 +31,9 @@ CACHE_VARIABLE = "STREAM_MONITOR_TEST_CACHE"
 def jar_broker() -> Iterator[Broker]:
     java = shutil.which("java")
     if java is None:
-        raise SourceUnavailable(
-            "no `java` on the PATH for Kafka from jars (apt install openjdk-17-jre-headless)"
-        )
+        raise SourceUnavailable("no `java` on the PATH for Kafka from jars (apt install openjdk-17-jre-headless)")
     jars = fetched_jars()
-    with tempfile.TemporaryDirectory(
-        prefix="stream-monitor-broker-", ignore_cleanup_errors=True
-    ) as directory:
+    with tempfile.TemporaryDirectory(prefix="stream-monitor-broker-", ignore_cleanup_errors=True) as directory:
         process, bootstrap = _start(java, jars, Path(directory))
         try:
             yield Broker(bootstrap, f"Kafka {KAFKA_VERSION} from jars, pid {process.pid}")
@@ -82,9 +78,7 @@ def _start(java: str, jars: Path, directory: Path) -> tuple[subprocess.Popen[byt
     tool = [*base, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(config)]
     formatted = subprocess.run(tool, capture_output=True, text=True, check=False, cwd=directory)
     if formatted.returncode != 0:
-        raise SourceUnavailable(
-            f"Kafka's storage tool failed: {_last_line(formatted.stderr or formatted.stdout)}"
-        )
+        raise SourceUnavailable(f"Kafka's storage tool failed: {_last_line(formatted.stderr or formatted.stdout)}")
     server = [java, "-cp", f"{jars}/*", "-Xms512m", "-Xmx1g"]
     server += [f"-Dlog4j2.configurationFile=file:{HERE / 'log4j2.yaml'}", "kafka.Kafka", str(config)]
     with log.open("wb") as output:

@@ -37,9 +37,7 @@ def test_a_broker_that_does_not_answer_is_named_in_one_sentence(monkeypatch: pyt
         pass
 
 
-def test_a_machine_without_any_source_is_told_why_for_each(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
+def test_a_machine_without_any_source_is_told_why_for_each(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.delenv(BOOTSTRAP_VARIABLE, raising=False)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -33,7 +33,7 @@ class TopicSpace:
     def __init__(self, bootstrap: str, label: str = "test") -> None:
         self.bootstrap = bootstrap
         self.prefix = f"{label[:40]}-{uuid.uuid4().hex[:8]}."
-        self.admin = AdminClient({"bootstrap.servers": bootstrap})
+        self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})  # it outlives the broker
 
     def name(self, name: str) -> str:
         """A topic, group or transactional id of this test."""

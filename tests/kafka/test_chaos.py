@@ -46,7 +46,7 @@ def test_every_message_counts_once_though_workers_are_killed_and_stopped(topics:
     kills = stops = 0
     try:
         next_kill = time.monotonic() + 4
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 90
         while (stops < 2 or kills < 4) and time.monotonic() < deadline:
             zombie.attend()
             victim.attend()
@@ -73,7 +73,9 @@ def test_every_message_counts_once_though_workers_are_killed_and_stopped(topics:
     assert [logs.count(f"fault kill {point}") for point in points] == [2, 2, 2]
     assert zombie.ends.count(-signal.SIGKILL) == 3
     assert victim.ends.count(-signal.SIGKILL) >= 6
-    assert (zombie.ends[-1], victim.ends[-1]) == (0, 0), logs
+    assert 1 in zombie.ends, "the second stop outlasts the transaction too, so the zombie must have been fenced"
+    # SIGTERM may meet a life that is still starting; any other end is a failure.
+    assert {zombie.ends[-1], victim.ends[-1]} <= {0, -signal.SIGTERM}, logs
     assert_each_once(topics, source, read_counted(topics, output))
 
 
