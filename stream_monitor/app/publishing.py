@@ -113,7 +113,7 @@ class EvaluatePublisher:
         return EvaluateCommitted(
             partition=commit.partition,
             committed_at=self._board.clock(),
-            metrics=output.metrics,
+            metrics=[*commit.restored, *output.metrics],
             alerts=output.alerts,
             watermarks_ms=output.summary.watermarks_ms,
             models=[self._model(name) for name in output.summary.models],

@@ -13,6 +13,7 @@ from stream_monitor.alerts.judge import ActiveAlert
 from stream_monitor.errors import SetupError
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.cloudevents import ALERT_TYPE, METRIC_TYPE, cloudevents_headers
+from stream_monitor.events.metric import MetricEvent
 from stream_monitor.kafka.compacted import read_state
 from stream_monitor.kafka.head import FORMAT, HEAD_KEY, Head
 from stream_monitor.kafka.policy import LoopPolicy
@@ -29,11 +30,15 @@ _ALWAYS_WRITTEN = {HEAD_KEY, record_key("sources"), record_key("health")}  # whe
 
 @dataclass(frozen=True, slots=True)
 class EvaluateCommit:
-    """What one commit published for one panes partition. `active`: alerts that are not quiet, by fingerprint."""
+    """What one commit published for one panes partition. `active`: alerts that are not quiet, by fingerprint.
+
+    `restored`: in the first commit after an assignment, figures of the newest windows, published long ago.
+    """
 
     partition: int
     output: EvaluateOutput
     active: Mapping[str, ActiveAlert]
+    restored: Sequence[MetricEvent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class _Owned:
         self.fold: EvaluateFold | None = None
         self.head: Head | None = None  # of the transaction under way
         self.output: EvaluateOutput | None = None
+        self.restored: Sequence[MetricEvent] = ()  # until the first commit
 
     @property
     def flushes(self) -> int:
@@ -113,6 +119,7 @@ class EvaluateStage:
                 partition=partition,
                 position=start.offset if start.metadata else None,
             )
+            owned.restored = owned.fold.newest_events()
         return owned.fold
 
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
@@ -165,8 +172,9 @@ class EvaluateStage:
             if owned.head is None or owned.output is None or owned.fold is None:
                 continue
             owned.start = Start(owned.head.position, owned.head.metadata)
-            commit = EvaluateCommit(partition, owned.output, owned.fold.active_alerts())
+            commit = EvaluateCommit(partition, owned.output, owned.fold.active_alerts(), owned.restored)
             owned.head = owned.output = None
+            owned.restored = ()
             self._on_commit(commit)
 
     def aborted(self) -> None:

@@ -112,6 +112,7 @@ class ModelFold:
         series = self.series.get(key)
         if series is None and segment and len(self.series) >= self._policies.max_series:
             self.meta.limited += 1
+            self._touch()
             segment = dict.fromkeys(segment, OTHER_SERIES)
             key = (version, tuple(sorted(segment.items())))
             series = self.series.get(key)
