@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from stream_monitor.errors import SetupError
 from stream_monitor.events.cloudevents import DEAD_LETTER_TYPE, cloudevents_headers
 from stream_monitor.events.decode import LabelDecoder, PredictionDecoder
+from stream_monitor.events.label import LabelEvent
 from stream_monitor.events.policy import DecodePolicy
+from stream_monitor.events.prediction import PredictionRow
 from stream_monitor.events.rejects import DeadLetter
 from stream_monitor.join.store import JoinStore, MemoryStore, Role
 from stream_monitor.kafka.columns import records_of
@@ -123,16 +125,19 @@ class IngestStage:
             by_topic.setdefault(message.topic(), []).append(message)
         for topic, messages in by_topic.items():
             if self._check_keys:
-                self._sample_key(topic, messages[0])
+                self._sample_keys(topic, messages[: self._keys.wanted(topic)])
             if self._roles[topic] == PREDICTIONS:
                 self._fold.predictions(records_of(messages))
             else:
                 self._fold.labels(records_of(messages))
 
-    def _sample_key(self, topic: str, message: Message) -> None:
+    def _sample_keys(self, topic: str, messages: Sequence[Message]) -> None:
         # Time -1: here the key is judged, not whether the event's time is plausible.
         sampler = self._samplers[0 if self._roles[topic] == PREDICTIONS else 1]
-        for row in sampler.decode_batch([message.value()], [-1]).rows:
+        decoded = sampler.decode_batch([message.value() for message in messages], [-1] * len(messages))
+        rows: Sequence[PredictionRow | LabelEvent] = decoded.rows
+        for row, place in zip(rows, decoded.index, strict=True):
+            message = messages[place]
             self._keys.observe(topic, message.partition(), message.key(), row.prediction_id)
 
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:

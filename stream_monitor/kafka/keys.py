@@ -26,6 +26,10 @@ class KeyCheck:
         self._wrong = dict.fromkeys(partitions, 0)
         self._placed: dict[str, dict[str, int]] = {topic: {"murmur2": 0, "crc32": 0} for topic in partitions}
 
+    def wanted(self, topic: str) -> int:
+        """How many samples of the next batch it takes: enough to judge by at the start, then one."""
+        return max(1, MIN_SAMPLES - self._samples[topic])
+
     def observe(self, topic: str, partition: int, key: bytes | None, prediction_id: str) -> None:
         """Take one sample; SetupError once most samples are wrong."""
         if self._samples[topic] >= _REMEMBERED:
