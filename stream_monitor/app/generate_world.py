@@ -84,6 +84,12 @@ class WorldPolicy:
             )
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Names, the numeric ones first."""
+        numeric, categorical = _numeric(self.numeric), _categorical(self.categorical)
+        return (*(each.name for each in numeric), *(each.name for each in categorical))
+
+    @property
     def shifted_feature(self) -> str:
         return _NUMERIC[0].name
 
@@ -104,10 +110,7 @@ class World:
     def __init__(self, policy: WorldPolicy, seed: int) -> None:
         self.policy = policy
         self._seed = seed
-        self._numeric = [*_NUMERIC, *(_more_numeric(i) for i in range(len(_NUMERIC), policy.numeric))]
-        self._numeric = self._numeric[: policy.numeric]
-        self._categorical = [*_CATEGORICAL, *(_more_categorical(i) for i in range(len(_CATEGORICAL), 100))]
-        self._categorical = self._categorical[: policy.categorical]
+        self._numeric, self._categorical = _numeric(policy.numeric), _categorical(policy.categorical)
         self._classes = tuple(known_classes(policy.outcome)) or ("a", "b", "c")
         self._weights = np.array([each.weight for each in self._numeric])
         self._spread = float(np.sqrt((self._weights**2).sum() + sum(map(_variance, self._categorical))))
@@ -132,7 +135,7 @@ class World:
             column = each.of_normal(values).tolist()
             columns.append([None if g else value for value, g in zip(column, gone, strict=True)])
         columns += [[e.values[code] for code in c] for e, c in zip(self._categorical, codes, strict=True)]
-        names = [each.name for each in self._numeric] + [each.name for each in self._categorical]
+        names = self.policy.features
         return [
             Row(dict(zip(names, values, strict=True)), prediction, actual, latency, _COUNTRIES[country])
             for values, prediction, actual, latency, country in zip(
@@ -193,14 +196,21 @@ def _of_predicted(score: float, negative: str, positive: str) -> dict[str, objec
     return {"label": positive, "score": score} if score >= 0.5 else {"label": negative, "score": round(1 - score, 4)}
 
 
-def _more_numeric(place: int) -> _Numeric:
-    return _Numeric(f"numeric_{place + 1}", (0.1, -0.1, 0.0)[place % 3], lambda u: np.round(u, 4))
-
-
-def _more_categorical(place: int) -> _Categorical:
-    return _Categorical(
-        f"category_{place + 1}", ("a", "b", "c", "d", "e"), (0.4, 0.3, 0.15, 0.1, 0.05), (0.1, 0.0, 0.0, 0.0, -0.1)
+def _numeric(count: int) -> list[_Numeric]:
+    more = (
+        _Numeric(f"numeric_{place + 1}", (0.1, -0.1, 0.0)[place % 3], lambda u: np.round(u, 4))
+        for place in range(len(_NUMERIC), count)
     )
+    return [*_NUMERIC, *more][:count]
+
+
+def _categorical(count: int) -> list[_Categorical]:
+    shares, effects = (0.4, 0.3, 0.15, 0.1, 0.05), (0.1, 0.0, 0.0, 0.0, -0.1)
+    more = (
+        _Categorical(f"category_{place + 1}", ("a", "b", "c", "d", "e"), shares, effects)
+        for place in range(len(_CATEGORICAL), count)
+    )
+    return [*_CATEGORICAL, *more][:count]
 
 
 def _variance(category: _Categorical) -> float:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from stream_monitor import __version__
-from stream_monitor.cli import backtest, doctor, generate, init, profile, run, schema, topics, validate
+from stream_monitor.cli import backtest, demo, doctor, generate, init, profile, run, schema, topics, validate
 from stream_monitor.cli.failures import Commands
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def options(
     pass
 
 
+app.command("demo")(demo.demo)
 app.command("init")(init.init)
 app.command("validate")(validate.validate)
 app.add_typer(topics.app, name="topics")

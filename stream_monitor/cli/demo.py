@@ -1,0 +1,27 @@
+"""`stream-monitor demo`: everything at once, without Kafka: a broker in the process, the monitor, and a stream."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stream_monitor.errors import UsageError
+
+
+def demo(
+    duration: Annotated[str, typer.Option(help="How long it plays, e.g. 60s; 30s or more.")] = "60s",
+    drift: Annotated[bool, typer.Option("--drift/--no-drift", help="Whether the stream changes on the way.")] = True,
+) -> None:
+    """Show the monitor at work on a stream that drifts; needs no Kafka and leaves nothing behind."""
+    import sys
+
+    from stream_monitor.app.demo_plan import DemoPlan
+    from stream_monitor.app.durations import parse_duration
+    from stream_monitor.cli.demo_show import LiveView, PlainView, show
+
+    try:
+        plan = DemoPlan(parse_duration(duration), drift)
+    except ValueError as error:
+        raise UsageError(f"--duration {duration!r} is not accepted: {error}") from None
+    raise typer.Exit(show(plan, LiveView() if sys.stdout.isatty() else PlainView()))
