@@ -9,7 +9,14 @@ from typing import get_args
 
 from stream_monitor.events.policy import DecodePolicy, TimeBounds
 from stream_monitor.events.rejects import RejectReason
-from stream_monitor.events.times import TimestampUnit, format_duration, format_timestamp, parse_timestamp
+from stream_monitor.events.times import (
+    MAX_MS,
+    MIN_MS,
+    TimestampUnit,
+    format_duration,
+    format_timestamp,
+    parse_timestamp,
+)
 from stream_monitor.events.untrusted import Rejected
 
 _UNIT_NAMES: dict[TimestampUnit, str] = {
@@ -51,9 +58,14 @@ def _judged(field: str, value: object, record_ms: int, bounds: TimeBounds, polic
     )
     raise Rejected(
         RejectReason.TIMESTAMP_OUT_OF_RANGE,
-        f"{field} {format_timestamp(ms)} is {distance} {side} its record's {format_timestamp(record_ms)}; "
+        f"{field} {format_timestamp(ms)} is {distance} {side} its record's {_shown(record_ms)}; "
         f"{rule} is {format_duration(limit or 0)}{_likely_unit(value, record_ms, policy, bounds)}",
     )
+
+
+def _shown(record_ms: int) -> str:
+    """A producer may have stamped its record with any 64-bit number; what no calendar holds is shown as it is."""
+    return format_timestamp(record_ms) if MIN_MS <= record_ms <= MAX_MS else f"{record_ms} ms"
 
 
 def _readable(field: str, value: object, record_ms: int, bounds: TimeBounds, policy: DecodePolicy) -> int:

@@ -14,6 +14,7 @@ from stream_monitor.events.decode import Decoded, LabelDecoder, PredictionDecode
 from stream_monitor.events.policy import DecodePolicy, TimeBounds
 from stream_monitor.events.prediction import UNKNOWN_VERSION, PredictionRow
 from stream_monitor.events.rejects import Reject, RejectReason
+from stream_monitor.events.times import MAX_MS
 from stream_monitor.events.untrusted import nesting_depth
 from tests.events.strategies import RECORD_MS
 
@@ -364,6 +365,33 @@ def test_a_self_contained_label_may_be_of_a_prediction_months_ago() -> None:
     assert found.prediction is not None
     assert found.prediction.score == 0.4
     assert (plain.prediction_timestamp, plain.model_version, plain.prediction) == (None, None, None)
+
+
+def test_the_name_that_stands_for_no_model_is_a_model_name_like_any_other() -> None:
+    decoded = decode(event(), event(model_name="\x00no model has this name"), event())
+    assert [row.model_name for row in decoded.rows] == ["credit", "\x00no model has this name", "credit"]
+
+
+@pytest.mark.parametrize("record_ms", [2**62, 2**63 - 1, MAX_MS + 1])
+def test_a_record_time_that_no_calendar_holds_is_shown_as_it_is(record_ms: int) -> None:
+    for decoder in (PredictionDecoder(DecodePolicy(), {"credit": LAYOUT}), LabelDecoder(DecodePolicy())):
+        decoded = decoder.decode_batch([event() if isinstance(decoder, PredictionDecoder) else label()], [record_ms])
+        ((_, found),) = decoded.rejects
+        assert found.reason is RejectReason.TIMESTAMP_OUT_OF_RANGE
+        assert f"{record_ms} ms" in found.sentence
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "\x00", ""])
+def test_a_layout_may_hold_any_name_of_a_feature(name: str) -> None:
+    layout = FeatureLayout(("income", name), ("numeric", "categorical"))
+    decoder = PredictionDecoder(DecodePolicy(), {"credit": layout, "other": LAYOUT})
+    values = [event(features={"income": 1, name: "EU"}), event(features={"f1": "x"}), event(model_name="other")]
+    decoded = decoder.decode_batch(values, [RECORD_MS] * 3)
+    assert decoded.rejects == []
+    columns = feature_columns([row.features for row in decoded.rows[:2]], layout)
+    assert columns.categorical == (["EU", None],)
+    np.testing.assert_array_equal(columns.numeric, [[1.0, np.nan]])
+    assert feature_columns([decoded.rows[2].features], LAYOUT).categorical == (["EU"],)
 
 
 def test_a_byte_order_mark_is_read_over() -> None:
