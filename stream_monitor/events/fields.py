@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from stream_monitor.events.times import AwareDatetime
 
-MAX_NAME = 256  # characters of a model name, version, class or tag value
+MAX_NAME = 256  # characters of a model name, version, feature's name, class or tag value
 MAX_ID = 1_024  # characters of a prediction_id
 MAX_CATEGORY = 1_024  # characters of a categorical feature's value; longer text is no category
 MAX_CLASSES = 1_000  # entries of `scores`
@@ -25,6 +25,7 @@ PredictionId = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 Integer = Annotated[int, Meta(ge=INT_MIN, le=INT_MAX)]
 ClassText = Annotated[str, Meta(max_length=MAX_NAME)]
 ClassLabel = ClassText | Integer | float | bool
+FeatureName = Annotated[str, Meta(max_length=MAX_NAME)]  # where no profile says which there are
 CategoryText = Annotated[str, Meta(max_length=MAX_CATEGORY)]
 Timestamp = AwareDatetime | Integer | float
 Seconds = Annotated[float, Meta(ge=0.0)]

@@ -57,6 +57,8 @@ def read_prediction(document: object, models: Mapping[str, TypedModel], policy: 
         return model.row(prediction_id, timestamp, body, typed, version, latency, tags)
     if len(features) > policy.max_features:
         raise too_many_features(len(features), policy)
+    if (longest := max(map(len, features), default=0)) > MAX_NAME:
+        raise _long("a feature's name", longest, MAX_NAME)
     values = {name: category_value(value) for name, value in features.items()}
     return PredictionEvent(model_name, prediction_id, timestamp, body, values, version, latency, tags)
 

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from stream_monitor.events.fields import (
     CategoryText,
     ClassLabel,
+    FeatureName,
     Integer,
     Name,
     PredictionId,
@@ -72,7 +73,7 @@ class PredictionEvent(Struct, gc=False):
     prediction_id: PredictionId
     timestamp: Timestamp
     prediction: PredictionBody
-    features: dict[str, CategoryText | Integer | float | bool | None] = field(default_factory=dict)
+    features: dict[FeatureName, CategoryText | Integer | float | bool | None] = field(default_factory=dict)
     model_version: Name = UNKNOWN_VERSION
     latency_seconds: Seconds | None = None
     tags: Tags | None = None

@@ -52,7 +52,9 @@ def build_bootstrap(
             f"a bootstrapped reference needs at least {min_rows} predictions counted raw, found "
             f"{0 if pane.raw is None else pane.n}"
         )
-    features = tuple(_feature(name, raw, raw.is_numeric, pane.n, hash_key) for name, raw in sorted(pane.raw.items()))
+    # A stream may bring a feature of the output's name; it cannot be told from the output and is not monitored.
+    named = sorted((name, raw) for name, raw in pane.raw.items() if name != OUTPUT)
+    features = tuple(_feature(name, raw, raw.is_numeric, pane.n, hash_key) for name, raw in named)
     output: Feature | None = None
     score_edges: dict[str, tuple[float, ...]] = {}
     if pane.raw_output is not None:

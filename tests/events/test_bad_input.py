@@ -253,6 +253,13 @@ def test_too_many_features_are_refused_where_no_profile_says_which_matter() -> N
     assert decode(event(features=many), event(features=bad), policy=policy).rejects == []
 
 
+@pytest.mark.parametrize("latency", [0.1, "fast"])  # typed and lenient
+def test_a_name_of_a_feature_is_bounded_where_no_profile_says_which_matter(latency: object) -> None:
+    absurd = event(model_name="new", features={"x" * 257: 1}, latency_seconds=latency)
+    assert reject(absurd).reason is RejectReason.TOO_LARGE
+    assert decode(event(features={"x" * 257: 1}, latency_seconds=latency)).rejects == []
+
+
 def test_an_unknown_model_is_read_with_all_its_features() -> None:
     found = row(event(model_name="new", features={"x": 1, "y": "a", "z": None}))
     assert found.model_name == "new"

@@ -142,6 +142,13 @@ def test_features_come_in_one_order_whatever_the_events_said_first() -> None:
     assert bootstrap_of(a) == bootstrap_of(b)
 
 
+def test_a_feature_with_the_outputs_name_is_left_out() -> None:
+    columns: dict[str, list[object]] = {"__output__": [1.0, "x"] * 50, "x": [1.0] * 100}
+    profile = bootstrap_of(pane_of(columns, [0.5] * 100))
+    assert [feature.name for feature in profile.features] == ["x"]
+    assert profile.output is not None
+
+
 def test_scores_of_a_binary_model_get_their_own_edges() -> None:
     pane = pane_of({}, CONTINUOUS["scores"].tolist())
     profile = bootstrap_of(pane, Task.BINARY, positive_class="1", effective_from=60_000)
