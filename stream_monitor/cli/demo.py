@@ -15,13 +15,18 @@ def demo(
 ) -> None:
     """Show the monitor at work on a stream that drifts; needs no Kafka and leaves nothing behind."""
     import sys
+    import time
 
+    began = time.monotonic()
     from stream_monitor.app.demo_plan import DemoPlan
     from stream_monitor.app.durations import parse_duration
-    from stream_monitor.cli.demo_show import LiveView, PlainView, show
 
     try:
         plan = DemoPlan(parse_duration(duration), drift)
     except ValueError as error:
         raise UsageError(f"--duration {duration!r} is not accepted: {error}") from None
-    raise typer.Exit(show(plan, LiveView() if sys.stdout.isatty() else PlainView()))
+    # Said before the imports, which take some seconds on a small machine.
+    typer.echo("Starting a Kafka broker inside this process, building a reference profile, starting the monitor …")
+    from stream_monitor.cli.demo_show import LiveView, PlainView, show
+
+    raise typer.Exit(show(plan, LiveView() if sys.stdout.isatty() else PlainView(), began))

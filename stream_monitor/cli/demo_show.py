@@ -66,20 +66,21 @@ class LiveView:
         self._live.update(shown, refresh=True)
 
 
-def show(plan: DemoPlan, view: View) -> int:
-    """Plays it and returns the exit code. The state is in a temporary folder that is removed."""
+def show(plan: DemoPlan, view: View, began: float) -> int:
+    """Plays it and returns the exit code. The state is in a temporary folder that is removed.
+
+    `began`: monotonic seconds at which the command started.
+    """
     stop = stop_event()
-    began = time.monotonic()
     story = Story(plan)
     samples: list[str] = []
-    typer.echo("Starting a Kafka broker inside this process, building a reference profile, starting the monitor …")
     with tempfile.TemporaryDirectory(prefix="stream-monitor-demo-") as name:
         folder = Path(name)
         try:
             with running_demo(plan, folder) as demo:
                 story.say(time.monotonic() - began, f"the stream begins; metrics at {demo.url}/metrics")
                 with view.screen():
-                    while not _over(story, demo, plan, time.monotonic() - began) and not stop.is_set():
+                    while not _over(story, demo, plan) and not stop.is_set():
                         _take(story, _fresh(demo), time.monotonic() - began)
                         phase = demo.stream.phase(max(0, time.time_ns() // 1_000_000 - demo.start_ms))
                         if demo.playing:
@@ -103,13 +104,13 @@ def show(plan: DemoPlan, view: View) -> int:
         return 1 if failures else 0
 
 
-def _over(story: Story, demo: Demo, plan: DemoPlan, elapsed_s: float) -> bool:
+def _over(story: Story, demo: Demo, plan: DemoPlan) -> bool:
     """When all that was sent is counted and all expected alerts have come, or when that takes too long."""
     if demo.playing:
         return False
     verdict = story.verdict(demo.sent.predictions, demo.sent.labels)
     settled = verdict.counts_agree and not verdict.missing
-    return settled or elapsed_s > plan.duration_ms / 1000 + _GRACE_S
+    return settled or time.time() - demo.start_ms / 1000 > plan.duration_ms / 1000 + _GRACE_S
 
 
 def _fresh(demo: Demo) -> list[News]:
