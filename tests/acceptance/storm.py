@@ -31,11 +31,13 @@ Place = tuple[str, int, int]  # topic, partition, offset
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """`unread`: source events that stood in Kafka before the kill and were not committed after it."""
+    """`unread`: source events the group had not committed, seen right before the kill. `undone`: those of them that
+    were still not committed after it, when the victim was dead."""
 
     victim: str
     aimed: bool
     unread: int
+    undone: int
     left_open: tuple[Place, ...]
 
 
@@ -81,18 +83,24 @@ class Storm:
     outputs: dict[str, Sequence[str]]
 
     def kill(self, victim: Process, *, aimed: bool) -> Kill:
-        """At a random moment; an aimed one in addition waits for a transaction on the victim's output topics."""
+        """At a random moment with input unread; an aimed one waits for a transaction on the victim's output too."""
         outputs = self.outputs[victim.role or ""]
         time.sleep(self.rng.uniform(0.0, 0.4))
-        before = self.observer.ends(self.sources)
         deadline = time.monotonic() + 2
-        while aimed and not self.observer.open_transactions(outputs[:1]) and time.monotonic() < deadline:
-            before = self.observer.ends(self.sources)
+        while True:
+            ends = self.observer.ends(self.sources)
+            unread = self._unread(ends)
+            aimed = aimed and time.monotonic() < deadline
+            if unread and (not aimed or self.observer.open_transactions(outputs[:1])):
+                break
         victim.kill()
-        committed = self.observer.committed(self.group, self.sources)
-        unread = sum(max(0, end - committed.get(tp, 0)) for tp, end in before.items())
+        undone = self._unread(ends)
         left_open = self._left_open(outputs)
-        return Kill(f"{victim.role}-{victim.instance}", aimed, unread, tuple(sorted(left_open)))
+        return Kill(f"{victim.role}-{victim.instance}", aimed, unread, undone, tuple(sorted(left_open)))
+
+    def _unread(self, ends: dict[tuple[str, int], int]) -> int:
+        committed = self.observer.committed(self.group, self.sources)
+        return sum(max(0, end - committed.get(tp, 0)) for tp, end in ends.items())
 
     def _left_open(self, outputs: Sequence[str]) -> set[Place]:
         """What stays open while the victim is dead. Others' transactions last for milliseconds."""
@@ -121,7 +129,7 @@ def _seen(topics: TopicSpace, topic: str, isolation: str) -> set[Place]:
     found: set[Place] = set()
     try:
         while left:
-            for message in consumer.consume(5_000, 1.0):
+            for message in consumer.consume(5_000, 0.2):
                 if message.error() is None:
                     found.add((topic, message.partition(), message.offset()))
                 elif message.error().code() == KafkaError._PARTITION_EOF:
