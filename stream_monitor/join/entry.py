@@ -29,6 +29,7 @@ class PredictionRecord(msgspec.Struct, array_like=True, gc=False):
     """What a later label, or a retraction, needs of a prediction.
 
     `claimed` is true once a pair was made; `counted` is false while only a self-contained label told of it.
+    `deadline_ms`: where it was booked in the deadline ledger, so that it is booked out there whatever the config then.
     """
 
     version: str
@@ -41,6 +42,7 @@ class PredictionRecord(msgspec.Struct, array_like=True, gc=False):
     offset: int
     claimed: bool = False
     counted: bool = True
+    deadline_ms: int | None = None
 
 
 class LabelRecord(msgspec.Struct, array_like=True, gc=False):
@@ -132,11 +134,16 @@ def add_prediction(entry: Entry, record: PredictionRecord, join_window_ms: int |
 
 
 def add_label(entry: Entry, label: LabelRecord, join_window_ms: int) -> Effect:
-    """Add a label: it joins every version that has no pair yet and lies within the window."""
+    """Add a label: it joins every version that has no pair yet and lies within the window.
+
+    A repeat that carries the prediction of a version without a pair is none: each version brings its own label.
+    """
     first = not entry.labels
-    if not first and entry.labels[-1].same_actual(label):
+    repeated = not first and entry.labels[-1].same_actual(label)
+    if repeated and (label.carries is None or _is_claimed(entry, label.carries.version)):
         return _DUPLICATE
-    _remember(entry.labels, label)
+    if not repeated:
+        _remember(entry.labels, label)
     settled: tuple[PredictionRecord, ...] = ()
     if label.carries is not None:
         pairs, settled = _claim_carried(entry, label, label.carries)
@@ -154,7 +161,7 @@ def add_label(entry: Entry, label: LabelRecord, join_window_ms: int) -> Effect:
         waiting = _no_longer_waiting(entry)
     elif first:
         entry.waiting, waiting = True, 1
-    if not first:
+    if not first and not repeated:
         return Effect(Outcome.REVISED, pairs, waiting, settled=settled)
     eligible = bool(pairs) or not entry.predictions
     return Effect(Outcome.NEW if eligible else Outcome.INELIGIBLE, pairs, waiting, settled=settled)
@@ -192,6 +199,10 @@ def _claim_carried(
         )
     )
     return (Pair(carried, label),), ()
+
+
+def _is_claimed(entry: Entry, version: str) -> bool:
+    return any(known.version == version and known.claimed for known in entry.predictions)
 
 
 def _no_longer_waiting(entry: Entry) -> int:

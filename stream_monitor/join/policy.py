@@ -27,6 +27,13 @@ class JoinPolicy:
         """Step of the deadline ledger: a whole number of panes, at least 1/128 of the join window."""
         return pane_ms * max(1, -(-(self.join_window_ms or 0) // (_GRANULES * pane_ms)))
 
+    def deadline_ms(self, predicted_ms: int, pane_ms: int) -> int | None:
+        """Step of the deadline ledger from which a prediction's label can no longer come; None where none is joined."""
+        if self.join_window_ms is None:
+            return None
+        granule_ms = self.granule_ms(pane_ms)
+        return -(-(predicted_ms + self.join_window_ms) // granule_ms) * granule_ms
+
     def expires_ms(self, newest_ms: int) -> int:
         """When an entry whose newest event is at `newest_ms` may be dropped, rounded up to a step of its life."""
         step = max(60_000, self.keep_ms // _GRANULES)

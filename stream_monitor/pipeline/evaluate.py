@@ -26,6 +26,7 @@ from stream_monitor.pipeline.records import HEAD_KEY, StateRecord, encode_head, 
 from stream_monitor.pipeline.series import ModelMeta, Series, SeriesMeta
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.pane import LabelPane, PredictionPane
+from stream_monitor.windows.grid import pane_start
 from stream_monitor.windows.watermark import Sources, read_watermark
 
 
@@ -162,6 +163,7 @@ class EvaluateFold:
                 self._health.gap(source.role, source.partition, known.position, source.start, record_ms)
             self._sources.observe(source, record_ms)
         self._sources.counts.update(progress.counts)
+        self._health.end_gaps(record_ms)
         if self._partition == 0:
             self._health.progress(progress.events, sum(progress.rejects.values()), record_ms)
         for name, model in self._models.items():
@@ -231,11 +233,15 @@ class EvaluateFold:
         elif kind == "pane":
             series = model.find(parts[2], str(parts[3]))
             assert series is not None, "series records are read before panes"
-            start = int(parts[5] or 0)
+            start = pane_start(int(parts[5] or 0), model.policy.pane_ms)
+            if start != parts[5]:
+                # Written under other windows: it goes into the pane that now holds its start.
+                self._outbox.touch(*parts)
+                self._outbox.touch(*parts[:5], start)
             if parts[4] == TimeBasis.PREDICTION:
-                series.prediction_panes[start] = PredictionPane.from_bytes(value)
+                series.merge_predictions(start, PredictionPane.from_bytes(value))
             else:
-                series.label_panes[start] = LabelPane.from_bytes(value)
+                series.merge_labels(start, LabelPane.from_bytes(value))
 
     def _summary(self) -> EvaluateSummary:
         return EvaluateSummary(

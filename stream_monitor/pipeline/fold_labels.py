@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from stream_monitor.events.policy import OutcomePolicy, Task
 from stream_monitor.join.entry import Pair, PredictionRecord
-from stream_monitor.join.policy import JoinPolicy
 from stream_monitor.pipeline.book import PaneBook, PaneKey, Segment, segments_of
 from stream_monitor.pipeline.policy import ModelPolicy
 from stream_monitor.reference.profile import Profile
@@ -39,22 +38,19 @@ class _Row(NamedTuple):
 class LabelFolder:
     """Folds pairs and ledger entries of one model into a book."""
 
-    def __init__(self, policy: ModelPolicy, join: JoinPolicy, profile: Profile | None) -> None:
+    def __init__(self, policy: ModelPolicy, profile: Profile | None) -> None:
         self._policy = policy
-        self._join = join
-        self._granule_ms = join.granule_ms(policy.pane_ms)
         self._classes = frozenset(policy.outcome.classes or (profile.classes if profile else ()))
         self._profile = profile
         self._edges = {} if profile is None else {name: np.array(e) for name, e in profile.score_edges.items()}
 
     def expect(self, records: Iterable[PredictionRecord], step: int, book: PaneBook) -> None:
         """Book `step` (+1: predicted, −1: joined) at the deadlines of predictions."""
-        if self._join.join_window_ms is None:
-            return
         ledger: Counter[tuple[str, Segment, int]] = Counter()
         for record in records:
-            deadline = record.timestamp_ms + self._join.join_window_ms
-            start = -(-deadline // self._granule_ms) * self._granule_ms
+            start = record.deadline_ms
+            if start is None:
+                continue
             for segment in segments_of(record.tags, self._policy.segments):
                 ledger[record.version, segment, start] += step
         for (version, segment, start), total in ledger.items():

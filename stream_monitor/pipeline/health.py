@@ -54,7 +54,6 @@ class Health:
 
     def progress(self, events: int, rejects: int, now_ms: int) -> None:
         """One flush of one ingest worker."""
-        self._end_gaps(now_ms)
         current, _ = self._state.flood
         if now_ms - current[0] >= _FLOOD_SPAN_MS:
             self._state.flood = [[now_ms, 0, 0], current]
@@ -103,7 +102,8 @@ class Health:
     def restore(self, data: bytes) -> None:
         self._state = msgspec.msgpack.decode(data, type=_State)
 
-    def _end_gaps(self, now_ms: int) -> None:
+    def end_gaps(self, now_ms: int) -> None:
+        """Resolve the gaps that were shown for long enough."""
         for place in [place for place, until in self._state.gap_until.items() if now_ms >= until]:
             del self._state.gap_until[place]
             role, _, partition = place.rpartition("/")

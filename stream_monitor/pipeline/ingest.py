@@ -95,7 +95,7 @@ class _Model:
     def __init__(self, policy: ModelPolicy, profile: Profile | None, hash_key: bytes) -> None:
         self.policy = policy
         self.predictions = PredictionFolder(policy, profile, hash_key)
-        self.labels = None if policy.join is None else LabelFolder(policy, policy.join, profile)
+        self.labels = None if policy.join is None else LabelFolder(policy, profile)
 
 
 class IngestFold:

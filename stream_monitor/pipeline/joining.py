@@ -52,6 +52,7 @@ def join_predictions(
     join = policy.join
     assert join is not None
     tags = sorted({name for combination in policy.segments for name in combination})
+    pane_ms = policy.pane_ms
     result = _nothing()
     for partition, places in _by_partition(partitions).items():
         keys = [join_key(policy.name, rows[i].prediction_id) for i in places]
@@ -59,6 +60,7 @@ def join_predictions(
             row = rows[i]
             says = predicted(row.prediction, policy.outcome)
             record = _record(row.model_version, timestamps[i], says, row.tags, tags, offsets[i])
+            record.deadline_ms = join.deadline_ms(timestamps[i], pane_ms)
             effect = add_prediction(entry, record, join.join_window_ms)
             if effect.outcome is Outcome.DUPLICATE:
                 result.outcomes["duplicate_prediction"] += 1

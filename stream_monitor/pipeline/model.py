@@ -30,7 +30,7 @@ from stream_monitor.pipeline.series import (
 )
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.pane import LabelPane, PredictionPane
-from stream_monitor.windows.grid import Window, WindowSpec, windows_holding
+from stream_monitor.windows.grid import Window, WindowSpec, pane_start, windows_holding
 from stream_monitor.windows.watermark import Sources, read_watermark
 
 OTHER_SERIES = "__other__"
@@ -74,7 +74,8 @@ class ModelFold:
 
     def apply(self, delta: PaneDelta, offset: int) -> None:
         """Merge one pane's increments, or count them as too late, window by window."""
-        basis, start = delta.basis, delta.start_ms
+        # Ingest may have cut its panes by another config.
+        basis, start = delta.basis, pane_start(delta.start_ms, self.policy.pane_ms)
         series = self._series(delta.version, delta.segment)
         pane = (PredictionPane if basis is TimeBasis.PREDICTION else LabelPane).from_bytes(delta.data)
         events = _events(pane, series)
@@ -95,7 +96,8 @@ class ModelFold:
                 self._outbox.touch("bootstrap", self.name)
             if self.policy.joins_labels:
                 series.meta.predicted[start] = series.meta.predicted.get(start, 0) + pane.n
-        if events or (isinstance(pane, LabelPane) and pane.waiting):
+        # A deadline too: of a series without any label it has to be said that labels expire.
+        if events or (isinstance(pane, LabelPane) and (pane.waiting or pane.deadlines > 0)):
             series.seen(basis, start)
         if alive:
             if isinstance(pane, PredictionPane):
@@ -266,9 +268,7 @@ class ModelFold:
             for start in [
                 s for s in panes if mark >= pane_dies_at(self.policy.windows, s, self.policy.allowed_lateness_ms)
             ]:
-                pane = panes.pop(start)
-                if isinstance(pane, LabelPane):
-                    series.carry_labels(pane)
+                series.forget_pane(basis, start)
                 self._outbox.touch("pane", self.name, *_parts(series), str(basis), start)
                 changed = True
             for key in [k for k in series.meta.published if k[0] == basis and self._is_over(k)]:
@@ -290,7 +290,8 @@ class ModelFold:
             key
             for key, series in self.series.items()
             if max(series.meta.last_ms.values(), default=mark) < before
-            and not (series.prediction_panes or series.label_panes or series.meta.dirty)
+            # Not before its last window is final: a later event would publish that anew, as revision 0.
+            and not (series.prediction_panes or series.label_panes or series.meta.dirty or series.meta.published)
         ]
         for key in over:
             self._outbox.touch("series", self.name, *_parts(self.series.pop(key)))

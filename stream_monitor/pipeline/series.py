@@ -31,6 +31,7 @@ class SeriesMeta(msgspec.Struct, array_like=True):
     `first_ms`, `last_ms`: by basis, starts of the oldest and newest pane with events.  `published`: newest revision of
     windows that can still change.  `dirty`: closed windows changed since.  `predicted`: predictions by pane, kept
     until label time has passed them; `carried`: [predictions, joined, expired] of all panes no longer kept.
+    `gone_ms`: by basis, start of the newest pane no longer kept.
     """
 
     version: str | None
@@ -41,6 +42,7 @@ class SeriesMeta(msgspec.Struct, array_like=True):
     dirty: set[WindowKey] = set()
     predicted: dict[int, int] = {}
     carried: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0])
+    gone_ms: dict[str, int] = {}
 
 
 class Series:
@@ -90,9 +92,20 @@ class Series:
     def is_live(self, basis: TimeBasis, window: Window, retire_after_ms: int) -> bool:
         """True if the window has to be published although it may be empty: the series was seen and is not retired."""
         first, last = self.meta.first_ms.get(basis), self.meta.last_ms.get(basis)
-        if first is None or last is None:
+        if first is None or last is None or first >= window.end_ms:
             return False
-        return first < window.end_ms and window.start_ms <= last + retire_after_ms
+        if last >= window.end_ms:
+            # Of a series that came back after a long silence the silence is not alive: years of it may lie between.
+            before = (start for start in self.panes(basis) if start < window.end_ms)
+            last = max(first, self.meta.gone_ms.get(basis, first), *before)
+        return window.start_ms <= last + retire_after_ms
+
+    def forget_pane(self, basis: TimeBasis, start_ms: int) -> None:
+        """Let a pane go that no window can use any more; of labels the sums stay."""
+        pane = self.panes(basis).pop(start_ms)
+        if isinstance(pane, LabelPane):
+            self.carry_labels(pane)
+        self.meta.gone_ms[basis] = max(start_ms, self.meta.gone_ms.get(basis, start_ms))
 
     def predictions_in(self, window: Window, pane_ms: int) -> PredictionPane:
         merged = PredictionPane()

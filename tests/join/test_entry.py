@@ -73,6 +73,20 @@ def test_a_self_contained_label_needs_no_prediction_and_no_window() -> None:
     assert add_label(early, carried, WINDOW).outcome is Outcome.DUPLICATE
 
 
+def test_each_version_brings_its_own_self_contained_label() -> None:
+    entry = Entry()
+    add_label(entry, label(5), WINDOW)
+    first = add_label(entry, LabelRecord(10, "1", None, 1, carries=prediction("1")), WINDOW)
+    second = add_label(entry, LabelRecord(11, "1", None, 2, carries=prediction("2")), WINDOW)
+    assert [(e.outcome, len(e.pairs), e.waiting) for e in (first, second)] == [
+        (Outcome.NEW, 1, -1),
+        (Outcome.NEW, 1, 0),
+    ]
+    again = LabelRecord(12, "1", None, 3, carries=prediction("2"))
+    assert add_label(entry, again, WINDOW).outcome is Outcome.DUPLICATE
+    assert [known.version for known in entry.predictions] == ["1", "2"]
+
+
 def test_bytes_round_trip() -> None:
     entry = Entry()
     add_prediction(entry, prediction("7", at=3), WINDOW)

@@ -76,3 +76,13 @@ def test_label_counts_equal_the_recount(seed: int) -> None:
         assert event.value == value, (event.metric, event.window.start, event.window.size_seconds)
         seen += 1
     assert seen > 100
+
+
+def test_labels_that_never_come_are_published_as_expired() -> None:
+    world = World(policies(), partitions=1)
+    for i in range(20):
+        world.send(PREDICTIONS, f"p{i}", prediction(f"p{i}", i * 10, score=0.7))
+    world.run_out()
+    expired = [e for e in world.metrics if e.metric == "labels_expired" and e.window.size_seconds == 10]
+    assert [e.value for e in expired[:5]] == [1.0] * 5
+    assert parse_timestamp(expired[0].window.start) == JOIN_MS

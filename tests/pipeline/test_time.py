@@ -219,3 +219,62 @@ def test_the_watermark_says_who_holds_it() -> None:
     sources.observe(SourceProgress("predictions", 0, 5, 5, {}, True, []), 20_000)
     reading = read_watermark(sources, "m", ROLES, max_out_of_order_ms=1_000, silent_after_ms=10_000)
     assert reading.holding == (("predictions", 1), ("predictions", 2)), "silent for 19 s"
+
+
+def test_years_without_events_are_not_published_window_by_window() -> None:
+    w = world(1)
+    w = World(with_model(w.policies, retire_after_ms=3_600_000), partitions=1)
+    w.clock = T0
+    put(w, 0, T0)
+    turn(w)
+    put(w, 0, T0 + 400 * 86_400_000)
+    turn(w)
+    put(w, 0, T0 + 400 * 86_400_000 + 71_000)
+    turn(w)
+    assert [value for _, value, _ in windows(w)] == [1, *[0] * 60, 1], "until it retires, and from its return"
+
+
+def test_a_series_that_returns_while_its_last_window_may_change_goes_on_with_the_revisions() -> None:
+    model = with_model(policies(), retire_after_ms=600_000, segments=(("c",),), max_out_of_order_ms=0)
+    w = World(model, partitions=1)
+    w.clock = T0
+
+    def send(c: str, at_ms: int) -> None:
+        value = prediction(f"{c}{at_ms}", at_ms / 1000, tags={"c": c}, score=0.5)
+        w.logs[PREDICTIONS][0].append(value)
+        turn(w, seconds=20)
+
+    send("x", T0)
+    for minute in range(1, 13):
+        send("y", T0 + minute * 60_000)
+    send("x", T0 + 601_000)
+    send("y", T0 + 13 * 60_000)
+    ids = [e.id for e in w.metrics]
+    assert len(ids) == len(set(ids))
+    found = [(e.value, e.revision) for e in w.metrics if e.segment == {"c": "x"} and e.metric == "predictions"]
+    assert found.count((1.0, 1)) == 1, "the window that had been published as empty"
+
+
+def test_every_partition_ends_the_gaps_it_raised() -> None:
+    w = World(replace(policies(), panes_partitions=2), partitions=1)
+    w.clock = T0
+    for skipped in range(2):
+        for _ in range(2):
+            put(w, 0, T0)
+            turn_all(w)
+        put(w, 0, T0, T0)
+        w.positions[PREDICTIONS, 0] += 1
+        turn_all(w)
+        turn_all(w, seconds=601)
+        states = [a.state for a in w.alerts if a.labels["alertname"] == "source-gap"]
+        assert states == ["firing", "firing", "resolved", "resolved"] * (skipped + 1)
+
+
+def turn_all(w: World, *, seconds: int = 1) -> None:
+    turn(w, seconds=seconds)
+    for partition in range(1, len(w.panes)):
+        w.evaluate(partition, 1_000)
+
+
+def with_model(chosen: Policies, **changes: object) -> Policies:
+    return replace(chosen, models={"m": replace(chosen.models["m"], **changes)})  # type: ignore[arg-type]

@@ -1,0 +1,136 @@
+"""A restart with another config: restored state that no longer fits is carried over or ended, never lost silently."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from stream_monitor.detectors.policy import DetectorPolicy
+from stream_monitor.events.policy import OutcomePolicy, Task
+from stream_monitor.join.policy import JoinPolicy
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS
+from stream_monitor.pipeline.policy import ModelPolicy, Policies, ReferencePolicy
+from stream_monitor.windows.grid import WindowSpec
+from tests.pipeline.world import World, label, newest, prediction
+
+T0 = 1_700_000_000_000 - 1_700_000_000_000 % 3_600_000
+MINUTE = 60_000
+
+
+def policies(*window_minutes: int, **changes: object) -> Policies:
+    model = ModelPolicy(
+        name="m",
+        outcome=OutcomePolicy(task=Task.BINARY, positive_class="1"),
+        reference=ReferencePolicy(kind="none"),
+        windows=tuple(WindowSpec(minutes * MINUTE, minutes * MINUTE) for minutes in window_minutes),
+        max_out_of_order_ms=0,
+    )
+    return Policies(models={"m": replace(model, **changes)}, panes_partitions=1)  # type: ignore[arg-type]
+
+
+def world(chosen: Policies) -> World:
+    w = World(chosen, partitions=1)
+    w.clock = T0
+    return w
+
+
+def restart(w: World, chosen: Policies) -> None:
+    w.policies = chosen
+    w.crash_worker(0)
+    w.crash_evaluate(0)
+
+
+def put(w: World, *minutes: float) -> None:
+    for at in minutes:
+        ms = T0 + int(at * MINUTE)
+        w.logs[PREDICTIONS][0].append(prediction(f"{ms}", ms / 1000, score=0.5, tags={"c": "x"}))
+
+
+def ingest(w: World) -> None:
+    w.clock += 1_000
+    w.ingest(0, PREDICTIONS, 1_000)
+    w.ingest(0, LABELS, 1_000)
+    w.flush(0)
+
+
+def turn(w: World) -> None:
+    ingest(w)
+    w.evaluate(0, 1_000)
+
+
+def predictions(w: World, minutes: int) -> list[float | None]:
+    found = [e for e in w.metrics if e.metric == "predictions" and e.window.size_seconds == minutes * 60]
+    return [e.value for e in found if not e.segment]
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_wider_panes_take_up_what_was_counted_in_narrow_ones(evaluated: bool) -> None:
+    w = world(policies(1))
+    put(w, 0, 1.1, 2.1)
+    ingest(w)
+    if evaluated:
+        w.evaluate(0, 1_000)
+    restart(w, policies(5))
+    put(w, 3.1, 5.1)
+    turn(w)
+    assert predictions(w, 5) == [4.0]
+    w.crash_evaluate(0)
+    put(w, 3.2)
+    w.clock += 60_000
+    turn(w)
+    assert predictions(w, 5) == [4.0, 5.0], "and their old records are gone"
+
+
+def test_narrower_panes_lose_nothing_of_a_wide_one() -> None:
+    w = world(policies(5))
+    put(w, 1, 2)
+    turn(w)
+    restart(w, policies(1))
+    put(w, 4.5, 6)
+    turn(w)
+    assert sum(value or 0 for value in predictions(w, 1)) == 3
+
+
+def test_a_model_taken_out_of_the_config_goes_on_with_the_template() -> None:
+    w = world(policies(1))
+    put(w, 0, 1.1, 2.1)
+    turn(w)
+    restart(w, replace(policies(1), models={}))
+    put(w, 5.1, 11.1)
+    turn(w)
+    assert predictions(w, 5)[:2] == [3.0, 1.0]
+
+
+def test_an_expired_label_is_booked_out_where_it_was_booked_in() -> None:
+    w = world(policies(1, join=JoinPolicy(2 * MINUTE, 0)))
+    put(w, 0)
+    turn(w)
+    restart(w, policies(1, join=JoinPolicy(6 * MINUTE, 0)))
+    w.logs[LABELS][0].append(label(f"{T0}", T0 / 1000 + 90, label="1"))
+    for minute in range(1, 10):
+        put(w, minute)
+        w.logs[LABELS][0].append(label(f"{T0 + minute * MINUTE}", T0 / 1000 + minute * 60, label="1"))
+        turn(w)
+    expired = [e.value for e in newest(w.metrics).values() if e.metric == "labels_expired"]
+    assert expired
+    assert set(expired) == {0.0}
+
+
+def test_everything_may_change_at_once() -> None:
+    before = policies(
+        1, 5, join=JoinPolicy(MINUTE, 0), segments=(("c",),), detectors=(DetectorPolicy("error", "adwin"),)
+    )
+    w = world(before)
+    for after in (policies(5), before, policies(2, 3, segments=(("d", "c"),)), replace(before, models={}), before):
+        start = len(w.logs[PREDICTIONS][0])
+        put(w, *(start + i / 2 for i in range(20)))
+        for i in range(20):
+            moment = T0 + int((start + i / 2) * MINUTE)
+            w.logs[LABELS][0].append(label(f"{moment}", moment / 1000, label=str(i % 2)))
+            turn(w)
+        restart(w, after)
+    w.run_out()
+    twice = [id_ for id_, count in Counter(e.id for e in w.metrics).items() if count > 1]
+    assert not twice
