@@ -12,6 +12,7 @@ is logged: their entries are lost, and with them only the chance to join.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -50,11 +51,11 @@ def metadata(floor: int | None, span: Span) -> str:
 def gaps(partition: int, starts: Mapping[Role, Start], store: JoinStore) -> list[Gap]:
     """What the store lacks of a partition pair. Empties the store where it must be rebuilt from scratch."""
     positions = store.positions(partition)
-    fresh = {role for role, start in starts.items() if not start.metadata}
-    if positions and fresh:
+    fresh = {role for role, start in starts.items() if role in positions and not start.metadata}
+    if fresh:
         role = min(fresh)
         raise RestoreError(
-            f"the join store of partition {partition} holds {role} up to {positions.get(role, 0)}, but the group has "
+            f"the join store of partition {partition} holds {role} up to {positions[role]}, but the group has "
             f"no offset of ingest for them (it starts at {starts[role].offset}): going on would count twice",
             mend="restore the group's offsets, or delete the instance's join folder to count anew",
         )
@@ -112,7 +113,8 @@ def replay(
             if chunk[LABELS]:
                 fold.labels(records_of(chunk[LABELS]))
             spans = {(role, partition): Span(before[role], end, False) for role, end in at.items()}
-            fold.flush(0, spans, {})
+            # The time is the real one: models seen in the replay hold back expiry as those seen alive do.
+            fold.flush(time.time_ns() // 1_000_000, spans, {})
             fold.committed()
     finally:
         consumer.close()

@@ -20,6 +20,7 @@ from stream_monitor.kafka.policy import MAX_RECORD_BYTES
 
 _DAY_MS = 86_400_000
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
+_BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
 _COMPACTED = {"cleanup.policy": "compact", **_LARGE}
 
 
@@ -78,7 +79,8 @@ def topic_specs(names: TopicNames, *, source_partitions: int = 4, panes_partitio
     kept = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
     return (
         *specs,
-        TopicSpec(names.panes, panes_partitions, {**kept, **_LARGE}, "model name"),
+        # The broker's time: evaluate compares progress of all workers, whose clocks may differ.
+        TopicSpec(names.panes, panes_partitions, {**kept, **_LARGE, **_BROKER_TIME}, "model name"),
         TopicSpec(names.state, panes_partitions, _COMPACTED, "state key"),
         TopicSpec(names.profiles, 1, _COMPACTED, "model name"),
         TopicSpec(names.metrics, panes_partitions, {**kept, **_LARGE}, "model name"),

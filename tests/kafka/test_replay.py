@@ -57,6 +57,12 @@ def test_a_store_without_the_groups_offsets_is_refused_since_counts_would_double
         gaps(0, starts((0, ""), (0, "")), store_at(20, 7))
 
 
+def test_a_role_that_is_read_for_the_first_time_is_nothing_lost() -> None:
+    store = MemoryStore()
+    store.write(0, {b"k": Change(b"v", 10, 5, None)}, {"predictions": 20}, None)
+    assert gaps(0, starts((25, "5"), (0, "")), store) == [Gap("predictions", 20, 25)]
+
+
 def test_metadata_that_are_not_a_number_are_refused() -> None:
     with pytest.raises(FormatError, match="found 'x'"):
         gaps(0, starts((25, "x"), (7, "3")), MemoryStore())
