@@ -16,8 +16,13 @@ MAX_BYTES = 1 << 20
 class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a repeated key; plain YAML lets the last one win, which hides a mistake.
 
-    Compared are the constructed keys, since 1 and true are one key of a Python mapping.
+    Compared are the constructed keys, since 1 and true are one key of a Python mapping. Values are constructed from
+    the inside out, so that one which holds itself is refused.
     """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.deep_construct = True
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()

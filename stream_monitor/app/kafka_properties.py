@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from stream_monitor.app.problems import shown
 from stream_monitor.errors import Problem
@@ -49,10 +50,12 @@ _OFTEN_MEANT = """
 """.split()  # noqa: SIM905
 
 
-def property_problems(properties: Mapping[str, object], path: str = "kafka") -> list[Problem]:
-    """All refused properties of one `kafka:` section, each with the reason."""
+def property_problems(properties: Mapping[Any, object], path: str = "kafka") -> list[Problem]:
+    """All refused properties of one `kafka:` section, each with the reason; names that are no text are not judged."""
     problems: list[Problem] = []
     for name, value in properties.items():
+        if not isinstance(name, str):
+            continue
         where = f"{path}.{name}"
         key = name.strip().lower()
         prefix = next((p for p in _DANGEROUS_PREFIXES if key.startswith(p)), None)

@@ -120,18 +120,16 @@ def read_csv(
     path: Path, outcome: OutcomePolicy, names: CsvColumns, progress: Progress = lambda read: None
 ) -> ReferenceRows:
     """A CSV with a header line. Empty cells are missing; a column is numeric if nearly all of its cells are."""
-    texts: dict[str, list[str]] = {}
     with _opened(path) as file:
-        lines = (_text(line, path) for line in _counted(file, progress))
-        reader = csv.reader(lines)
-        header = next(reader, [])
+        lines = _csv_lines((_text(line, path) for line in _counted(file, progress)), path)
+        _, header = next(lines, (0, []))
         _check_header(header, names, path)
-        texts = {name: [] for name in header}
-        for cells in reader:
+        texts: dict[str, list[str]] = {name: [] for name in header}
+        for number, cells in lines:
             if not cells:
                 continue
             if len(cells) != len(header):
-                raise ProfileError(f"{path} line {reader.line_num} has {len(cells)} cells, its header {len(header)}")
+                raise ProfileError(f"{path} line {number} has {len(cells)} cells, its header {len(header)}")
             for name, cell in zip(header, cells, strict=True):
                 texts[name].append(cell)
     columns = {name: typed_column(cells) for name, cells in texts.items()}
@@ -153,6 +151,16 @@ def read_csv(
         predictions=[predicted(body, outcome) for body in bodies],
         actuals=[_truth(cell, outcome) for cell in column(names.actual)],
     )
+
+
+def _csv_lines(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line, with the number of its last line in the file."""
+    reader = csv.reader(lines)
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise ProfileError(f"{path} line {reader.line_num} is no line of a CSV: {error}") from None
 
 
 def _check_header(header: Sequence[str], names: CsvColumns, path: Path) -> None:

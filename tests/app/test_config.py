@@ -132,6 +132,7 @@ WRONG = [
     ("mapping: {model_name: a..b}", "mapping", "{", "a dotted path"),
     ("timestamp_unit: min", "timestamp_unit", "'min'", "s, ms, us or ns"),
     ("kafka: [a]", "kafka", "['a']", "a mapping of librdkafka properties"),
+    ("kafka: {1: a}", "kafka[1].[key]", "1", "a mapping of librdkafka properties"),
     ("_env_file: x", "_env_file", "an unknown key", "one of kafka"),
     ("1: x", "1", "an unknown key", "one of kafka"),
 ]
@@ -145,6 +146,18 @@ def test_each_mistake_is_named_with_its_path_its_value_and_what_is_accepted(
     assert problem.path == path
     assert problem.found.startswith(found)
     assert accepted in problem.accepted
+
+
+@pytest.mark.parametrize("text", ["kafka: &a {x: *a}", "models: &a [*a]", "rules: &a [{name: *a}]"])
+def test_a_value_that_holds_itself_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="recursive"):
+        load_config(tmp_path / "c.yaml")
+
+
+def test_an_anchor_may_be_used_again(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("models: [{name: a, windows: &w [{size: 1h}]}, {name: b, windows: *w}]")
+    assert [model.windows[0].size for model in load_config(tmp_path / "c.yaml").models] == [3_600_000] * 2
 
 
 REFUSED = """

@@ -103,6 +103,8 @@ def test_lines_that_are_no_events_and_other_models_are_counted(run: Run, tmp_pat
         (["twice.csv", "--model", "credit"], 1, "same name: a"),
         (["empty.csv", "--model", "credit"], 1, "is empty"),
         (["latin.csv", "--model", "credit"], 1, "not UTF-8"),
+        (["mac.csv", "--model", "credit"], 1, "line 1 is no line of a CSV"),
+        (["huge.csv", "--model", "credit"], 1, "line 2 is no line of a CSV: field larger than"),
         (["garbage.ndjson", "--model", "credit"], 1, "no usable event"),
     ],
 )
@@ -117,6 +119,8 @@ def test_data_that_cannot_make_a_profile_is_one_sentence(
     (tmp_path / "twice.csv").write_text("a,a\n1,2\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "latin.csv").write_bytes(b"a,p\n\xe9,1\n")
+    (tmp_path / "mac.csv").write_bytes(b"a,p\r" + b"1,0.5\r" * 40)
+    (tmp_path / "huge.csv").write_text(f"a,p\n{'x' * 200_000},1\n")
     (tmp_path / "garbage.ndjson").write_text("nonsense\n")
     monkeypatch.chdir(tmp_path)
     result = run("profile", "build", *words, "-c", write_config(tmp_path, reference="{}"), "-o", "out.json")
