@@ -233,6 +233,9 @@ class EvaluateFold:
         elif kind == "pane":
             series = model.find(parts[2], str(parts[3]))
             assert series is not None, "series records are read before panes"
+            if parts[4] not in model.bases:
+                self._outbox.touch(*parts)
+                return
             start = pane_start(int(parts[5] or 0), model.policy.pane_ms)
             if start != parts[5]:
                 # Written under other windows: it goes into the pane that now holds its start.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from stream_monitor.alerts.event import alert_event, performance_moved
 from stream_monitor.alerts.judge import ActiveAlert, JudgedTransition, Verdict, judge, retire_version
+from stream_monitor.alerts.lifecycle import retire
 from stream_monitor.alerts.observe import ClosedWindow
 from stream_monitor.alerts.significance import budget_level, windows_per_day
 from stream_monitor.events.alert import AlertEvent
@@ -29,6 +30,9 @@ class Judge:
         self._rules = policies.rules
         self._source = policies.source
         self._joins_labels = policy.joins_labels
+        bases = list(TimeBasis) if policy.joins_labels else [TimeBasis.PREDICTION]
+        watched = {(spec.size_ms, spec.slide_ms) for spec in policy.windows} | {(policy.pane_ms, policy.pane_ms)}
+        self._watched = {(window_label(*each), str(basis)) for each in watched for basis in bases}
         slides = [spec.slide_ms for spec in policy.windows] * (2 if policy.joins_labels else 1)
         self._level = budget_level(policies.target_false_alarms_per_day, windows_per_day(slides))
         self._window: tuple[TimeBasis, Window] | None = None
@@ -67,6 +71,20 @@ class Judge:
     def retire(self, version: str, at_ms: int, *, historical: bool) -> list[Change]:
         """End the alerts of a version that is no longer served."""
         return self._carry_out(retire_version(self.active, version, at_ms, historical=historical))
+
+    def end_unwatched(self, at_ms: int, *, historical: bool) -> list[Change]:
+        """End alerts on windows that the config had before: none of them will ever close again."""
+        over = {
+            fingerprint: retire(alert.state, at_ms, "rule_removed", historical=historical)
+            for fingerprint, alert in self.active.items()
+            if (alert.labels.get("window"), alert.labels.get("time_basis")) not in self._watched
+        }
+        transitions = tuple(
+            JudgedTransition(fingerprint, self.active[fingerprint].labels, transition, None, None)
+            for fingerprint, done in over.items()
+            for transition in done.transitions
+        )
+        return self._carry_out(Verdict(transitions, dict.fromkeys(over), {}))
 
     def _carry_out(self, verdict: Verdict) -> list[Change]:
         changes: list[Change] = [(self._event(judged), judged.fingerprint) for judged in verdict.transitions]

@@ -74,6 +74,8 @@ class ModelFold:
 
     def apply(self, delta: PaneDelta, offset: int) -> None:
         """Merge one pane's increments, or count them as too late, window by window."""
+        if delta.basis not in self.bases:
+            return
         # Ingest may have cut its panes by another config.
         basis, start = delta.basis, pane_start(delta.start_ms, self.policy.pane_ms)
         series = self._series(delta.version, delta.segment)
@@ -128,7 +130,10 @@ class ModelFold:
         return self.series.get((None if version is None else str(version), tuple(pairs)))
 
     def add(self, series: Series) -> None:
-        """Take up a restored series."""
+        """Take up a restored series; what it held of a time basis that is not watched any more is forgotten."""
+        meta = series.meta
+        meta.published = {key: revision for key, revision in meta.published.items() if key[0] in self.bases}
+        meta.dirty = {key for key in meta.dirty if key[0] in self.bases}
         self.series[series.meta.version, tuple(sorted(series.meta.segment.items()))] = series
 
     # -- time --------------------------------------------------------------------------------------------------
@@ -232,7 +237,7 @@ class ModelFold:
         for series in self._in_order():
             if not series.meta.dirty:
                 continue
-            due = [key for key in sorted(series.meta.dirty) if timely or self._is_over(key)]
+            due = [key for key in sorted(series.meta.dirty) if timely or self._is_over(key) or not self._is_kept(key)]
             for key in due:
                 series.meta.dirty.discard(key)
                 self._revise_window(series, key, now_ms)
@@ -258,6 +263,10 @@ class ModelFold:
         mark = self.meta.marks.get(basis)
         return mark is not None and mark >= start + size + self.policy.allowed_lateness_ms
 
+    def _is_kept(self, key: WindowKey) -> bool:
+        """False for a window of a former config: nothing keeps its panes from expiring."""
+        return WindowSpec(key[1], key[2]) in self.policy.windows
+
     def _expire(self, basis: TimeBasis) -> None:
         mark = self.meta.marks.get(basis)
         if mark is None:
@@ -281,10 +290,14 @@ class ModelFold:
                 self._outbox.touch("series", self.name, *_parts(series))
 
     def _retire(self, now_ms: int) -> None:
-        """Forget series that had no event for long; with the last one of a version its alerts end."""
+        """Forget series that had no event for long; with the last one of a version its alerts end.
+
+        So do those on windows of a former config.
+        """
         mark = self.meta.marks.get(TimeBasis.PREDICTION)
         if mark is None:
             return
+        self._take(self.judge.end_unwatched(mark, historical=self._policies.is_historical(mark, now_ms)))
         before = mark - self.policy.retire_after_ms - max(spec.size_ms for spec in self.policy.windows)
         over = [
             key

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from stream_monitor.alerts.rule import RulePolicy
 from stream_monitor.detectors.policy import DetectorPolicy
 from stream_monitor.events.policy import OutcomePolicy, Task
 from stream_monitor.join.policy import JoinPolicy
@@ -116,6 +117,52 @@ def test_an_expired_label_is_booked_out_where_it_was_booked_in() -> None:
     expired = [e.value for e in newest(w.metrics).values() if e.metric == "labels_expired"]
     assert expired
     assert set(expired) == {0.0}
+
+
+def test_a_correction_of_a_window_taken_out_of_the_config_is_published_before_its_panes_go() -> None:
+    w = world(policies(1, 10, allowed_lateness_ms=2 * MINUTE))
+    put(w, 8.4, 10.1)
+    turn(w)
+    put(w, 7, 8.41)
+    w.clock += 60_000
+    turn(w)
+    put(w, 7.01, 8.42)  # within the interval of corrections: still to be published
+    turn(w)
+    assert predictions(w, 10) == [1.0, 3.0]
+    restart(w, policies(1))
+    put(w, 11)
+    turn(w)
+    w.clock += 60_000
+    put(w, 11.5)
+    turn(w)
+    assert predictions(w, 10) == [1.0, 3.0, 5.0]
+
+
+def test_label_state_goes_when_labels_are_taken_out_of_the_config() -> None:
+    w = world(policies(1, join=JoinPolicy(MINUTE, 0), retire_after_ms=10 * MINUTE))
+    for minute in range(5):
+        put(w, minute)
+        w.logs[LABELS][0].append(label(f"{T0 + minute * MINUTE}", T0 / 1000 + minute * 60, label="1"))
+        turn(w)
+    assert any(b"label" in key for key in w.state[0] if key.startswith(b'["pane"'))
+    restart(w, policies(1, retire_after_ms=10 * MINUTE))
+    put(w, 6)
+    turn(w)
+    assert not any(b"label" in key for key in w.state[0] if key.startswith(b'["pane"'))
+
+
+def test_an_alert_on_a_window_taken_out_of_the_config_ends() -> None:
+    many = RulePolicy("many", "predictions", above=0.0, for_windows=1, severity="warning")
+    w = world(replace(policies(1, 5), rules=(many,), live_horizon_ms=None))
+    put(w, 0, 1, 2, 3, 4, 5)
+    turn(w)
+    assert {a.labels["window"]: a.state for a in w.alerts} == {"1m": "firing", "5m": "firing"}
+    restart(w, replace(policies(1), rules=(many,), live_horizon_ms=None))
+    put(w, 6)
+    turn(w)
+    assert {a.labels["window"]: a.state for a in w.alerts} == {"1m": "firing", "5m": "resolved"}
+    w.crash_evaluate(0)
+    assert [alert.labels["window"] for alert in w.folds[0].active_alerts().values()] == ["1m"]
 
 
 def test_everything_may_change_at_once() -> None:
