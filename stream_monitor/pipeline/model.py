@@ -91,7 +91,7 @@ class ModelFold:
                 continue
             alive = True
             closed = self.meta.closed.get((str(basis), window.spec.size_ms, window.spec.slide_ms))
-            if closed is not None and window.end_ms <= closed:
+            if closed is not None and window.end_ms <= closed and series.is_whole(basis, window):
                 series.meta.dirty.add(window_key(basis, window))
         if isinstance(pane, PredictionPane):
             if self.learner.learn(series.is_overall, start, pane):
@@ -191,7 +191,9 @@ class ModelFold:
         if closed is None:
             if not starts or spec.first_end_after(starts[0]) > upto:
                 return []
-            closed = starts[0]
+            # A window size new in the config begins with the first window of which no pane is gone.
+            gone = [moment for s in self.series.values() if (moment := s.meta.gone_ms.get(basis)) is not None]
+            closed = max([starts[0], *(pane_start(moment, spec.slide_ms) + spec.size_ms for moment in gone)])
         self.meta.closed[key] = upto - upto % spec.slide_ms
         self._touch()
         retire_ms = self.policy.retire_after_ms

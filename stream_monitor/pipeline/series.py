@@ -100,6 +100,11 @@ class Series:
             last = max(first, self.meta.gone_ms.get(basis, first), *before)
         return window.start_ms <= last + retire_after_ms
 
+    def is_whole(self, basis: TimeBasis, window: Window) -> bool:
+        """False for a window that holds panes no longer kept: one of a size that the config did not have before."""
+        gone = self.meta.gone_ms.get(basis)
+        return gone is None or window.start_ms > gone
+
     def forget_pane(self, basis: TimeBasis, start_ms: int) -> None:
         """Let a pane go that no window can use any more; of labels the sums stay."""
         pane = self.panes(basis).pop(start_ms)

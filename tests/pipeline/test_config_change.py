@@ -181,3 +181,17 @@ def test_everything_may_change_at_once() -> None:
     w.run_out()
     twice = [id_ for id_, count in Counter(e.id for e in w.metrics).items() if count > 1]
     assert not twice
+
+
+def test_a_new_window_size_begins_with_its_first_whole_window() -> None:
+    w = world(policies(1))
+    for minute in range(15):
+        put(w, minute)
+        turn(w)
+    restart(w, policies(1, 10))
+    for minute in range(15, 42):
+        put(w, minute)
+        if minute == 16:
+            put(w, 15.5)
+        turn(w)
+    assert predictions(w, 10) == [10.0, 10.0], "from minute 20 on; of minutes 10 to 20 the first are gone"
