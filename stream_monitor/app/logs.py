@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import Final, TextIO
 
 import structlog
+
+# An alert's summary says the same in words.
+_FOR_MACHINES: Final = frozenset({"event_id", "fingerprint", "labels"})
 
 
 def configure_logs(stream: TextIO | None = None) -> None:
@@ -20,6 +23,7 @@ def configure_logs(stream: TextIO | None = None) -> None:
     ]
     last: structlog.typing.Processor
     if terminal:
+        shared.append(_for_eyes)
         last = structlog.dev.ConsoleRenderer()
     else:
         shared.append(structlog.processors.format_exc_info)
@@ -41,3 +45,8 @@ def configure_logs(stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+
+
+def _for_eyes(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leaves out what would push the sentence off the screen."""
+    return {key: value for key, value in event.items() if key not in _FOR_MACHINES and value is not None}

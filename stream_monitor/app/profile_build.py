@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -12,6 +13,7 @@ from stream_monitor.events.outcome import known_classes
 from stream_monitor.events.policy import Task
 from stream_monitor.pipeline.policy import ModelPolicy
 from stream_monitor.reference.build import build_profile
+from stream_monitor.reference.features import CategoricalFeature
 from stream_monitor.reference.profile import Profile
 
 
@@ -36,3 +38,27 @@ def build_from_rows(
         kinds=kinds,
         hash_key=hash_key,
     )
+
+
+def doubts(rows: ReferenceRows, policy: ModelPolicy, made: Profile) -> list[str]:
+    """What a person should look at again before trusting a profile, one sentence each; none forbids its use."""
+    found = []
+    task, positive = policy.outcome.task, policy.outcome.positive_class
+    if made.output is None:
+        flag = {Task.BINARY: "--score", Task.MULTICLASS: "--label", Task.REGRESSION: "--value"}[task]
+        found.append(f"no row has a prediction, so there is no psi of the output; for a CSV name its column: {flag}")
+    truths = [row.label for row in rows.actuals if row is not None and row.label is not None]
+    if task is Task.BINARY and truths and positive not in truths:
+        found.append(
+            f"none of {len(truths)} true classes is the positive_class {positive!r}; "
+            "correct it, or map the data's spelling with class_aliases"
+        )
+    scores = [row.score for row in rows.predictions if row.score is not None and math.isfinite(row.score)]
+    if task is Task.BINARY and scores and not 0 <= min(scores) <= max(scores) <= 1:
+        found.append(f"scores reach from {min(scores):g} to {max(scores):g}, and a probability from 0 to 1")
+    for feature in made.features:
+        if feature.invalid > 0 and feature.invalid + feature.missing >= made.n:
+            found.append(f"feature {feature.name} has no value of its kind; see --numeric and --categorical")
+        elif isinstance(feature, CategoricalFeature) and not feature.categories:
+            found.append(f"nearly all texts of feature {feature.name} differ, so its drift is not measured")
+    return found

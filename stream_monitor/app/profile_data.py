@@ -29,13 +29,14 @@ Progress = Callable[[int], None]  # called with the bytes read since the last ca
 
 @dataclass(slots=True)
 class ReferenceRows:
-    """Columns of equal length; `others` rows were of other models, `rejected` were no events."""
+    """Columns of equal length; `others` rows were of other models, `lone_labels` label events, `rejected` no events."""
 
     n: int = 0
     columns: dict[str, list[object]] = field(default_factory=dict)
     predictions: list[Predicted] = field(default_factory=list)
     actuals: list[Actual | None] = field(default_factory=list)
     others: int = 0
+    lone_labels: int = 0
     rejected: int = 0
     first_reject: str = ""
 
@@ -70,10 +71,12 @@ def read_ndjson(
             values = [line.strip() for line in lines]
             values = [value for value in values if value]
             decoded = predictions.decode_batch(values, [_NO_TIME] * len(values))
-            rows.rejected += len(decoded.rejects)
-            if decoded.rejects and not rows.first_reject:
-                rows.first_reject = decoded.rejects[0][1].sentence
             truths = _actuals(labels, values)
+            rejects = [reject for i, reject in decoded.rejects if i not in truths]
+            rows.lone_labels += len(decoded.rejects) - len(rejects)
+            rows.rejected += len(rejects)
+            if rejects and not rows.first_reject:
+                rows.first_reject = rejects[0].sentence
             ours = [i for i, row in enumerate(decoded.rows) if row.model_name == model]
             rows.others += len(decoded.rows) - len(ours)
             _append(rows, raw_features([decoded.rows[i].features for i in ours]), len(ours))
@@ -81,10 +84,12 @@ def read_ndjson(
             events = [truths.get(decoded.index[i]) for i in ours]
             rows.actuals += [None if event is None else actual(event, outcome) for event in events]
             progress(sum(map(len, lines)))
-    if rows.n == 0 and rows.first_reject:
-        raise ProfileError(f"{path} has no usable event; the first line's fault: {rows.first_reject}")
     if rows.n == 0 and rows.others:
         raise ProfileError(f"{path} has {rows.others} events, but none of model {model!r}")
+    if rows.n == 0 and rows.first_reject:
+        raise ProfileError(f"{path} has no usable event; the first line's fault: {rows.first_reject}")
+    if rows.n == 0 and rows.lone_labels:
+        raise ProfileError(f"{path} has {rows.lone_labels} label events, but no prediction")
     return rows
 
 

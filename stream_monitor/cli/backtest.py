@@ -31,11 +31,11 @@ def backtest(
     ] = None,
 ) -> None:
     """Monitor past events from files, with the same code and figures as live."""
-    from stream_monitor.app.backtest import alert_line, run_backtest
+    from stream_monitor.app.backtest import DEAD_LETTERS_FILE, alert_line, run_backtest
     from stream_monitor.app.setup import load_setup
     from stream_monitor.cli.progress import progress
     from stream_monitor.cli.table import print_table
-    from stream_monitor.errors import UsageError
+    from stream_monitor.errors import StreamMonitorError, UsageError
 
     setup = load_setup(config)
     for file in (predictions, labels):
@@ -47,6 +47,8 @@ def backtest(
     typer.echo(f"{report.predictions} predictions, {report.labels} labels, {sum(report.rejected.values())} rejected")
     for reason, count in sorted(report.rejected.items()):
         typer.echo(f"  rejected as {reason}: {count}")
+    if report.rejected and setup.config.dead_letters.enabled:
+        typer.echo(f"  each with its fault in {output / DEAD_LETTERS_FILE}")
     if report.lines:
         typer.echo("")
         print_table(
@@ -64,12 +66,14 @@ def backtest(
             ],
         )
     total_fired = sum(report.severities.values())
-    typer.echo(f"\n{total_fired} alerts fired")
+    typer.echo(f"\n{total_fired} alert{'' if total_fired == 1 else 's'} fired")
     if report.fired:
         print_table(("rule", "severity", "of", "since"), [alert_line(alert) for alert in report.fired])
     if total_fired > len(report.fired):
         typer.echo(f"and {total_fired - len(report.fired)} more")
     typer.echo(f"\n{report.metric_events} metric events and {report.alert_events} alert events in {output}")
+    if report.rejected and sum(report.rejected.values()) == report.predictions + report.labels:
+        raise StreamMonitorError(f"none of the {report.predictions + report.labels} lines is a usable event")
     order = list(Severity)
     if fail_on is not None and any(report.severities[each] for each in order[order.index(fail_on) :]):
         typer.echo(f"An alert of severity {fail_on} or higher fired.", err=True)

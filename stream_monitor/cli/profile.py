@@ -42,7 +42,7 @@ def build(
     """Build a profile from training data, or from any period known to be good."""
     from stream_monitor.app.config import load_config
     from stream_monitor.app.policies import decode_policy, model_policy
-    from stream_monitor.app.profile_build import build_from_rows
+    from stream_monitor.app.profile_build import build_from_rows, doubts
     from stream_monitor.app.profile_data import CsvColumns, read_csv, read_ndjson
     from stream_monitor.cli.progress import progress
 
@@ -76,8 +76,16 @@ def build(
         raise StreamMonitorError(f"{output} cannot be written: {error.strerror}") from None
     if rows.rejected:
         typer.echo(f"{rows.rejected} lines were no events; the first one's fault: {rows.first_reject}", err=True)
+    if rows.lone_labels:
+        typer.echo(
+            f"{rows.lone_labels} label events were left out; "
+            "a true class or value is taken from `actual` in the prediction's own line",
+            err=True,
+        )
     if rows.others:
         typer.echo(f"{rows.others} events of other models were left out", err=True)
+    for doubt in doubts(rows, policy, made):
+        typer.secho(f"Look again: {doubt}", fg="yellow", err=True)
     show(output)
 
 

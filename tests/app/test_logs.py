@@ -42,3 +42,20 @@ def test_a_failure_carries_its_traceback_in_one_line() -> None:
         structlog.get_logger().error("unexpected failure", exc_info=error)
     (line,) = out.getvalue().splitlines()
     assert "KeyError" in json.loads(line)["exception"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_the_sentence_without_ids_and_nulls() -> None:
+    out = Terminal()
+    configure_logs(out)
+    structlog.get_logger().info(
+        "alert firing", summary="income drifts", fingerprint="f0", labels={"a": 1}, ends_at=None
+    )
+    (line,) = out.getvalue().splitlines()
+    assert "alert firing" in line
+    assert "income drifts" in line
+    assert not any(word in line for word in ("fingerprint", "labels", "ends_at"))

@@ -61,6 +61,7 @@ def test_rejected_lines_are_counted_and_kept(run: Run, folder: Path) -> None:
         out.write('{"model_name": "credit"}\n\nnonsense\n')
     _, out_text, _ = backtest(run, folder)
     assert "2 rejected" in out_text
+    assert str(folder / "out" / "dead-letters.ndjson") in out_text
     letters = [json.loads(line) for line in (folder / "out" / "dead-letters.ndjson").read_text().splitlines()]
     assert {letter["reason"] for letter in letters} == {"missing_field", "malformed_json"}
 
@@ -79,3 +80,12 @@ def test_a_missing_input_is_a_usage_error_and_leaves_no_output(run: Run, folder:
     assert code == 2
     assert "labels.ndjson" in said
     assert not (folder / "out").exists()
+
+
+def test_input_without_one_usable_event_is_no_success(run: Run, folder: Path) -> None:
+    (folder / "predictions.ndjson").write_text("income,score\n1,0.5\n")
+    result = run(
+        "backtest", "-c", folder / "monitor.yaml", "--predictions", folder / "predictions.ndjson", "-o", folder / "out"
+    )
+    assert result.exit_code == 1
+    assert "none of the 2 lines is a usable event" in result.stderr

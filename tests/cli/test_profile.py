@@ -10,7 +10,7 @@ import pytest
 from stream_monitor.reference.features import CategoricalFeature, NumericFeature
 from stream_monitor.reference.profile import Profile
 from tests.cli.conftest import Run
-from tests.cli.files import prediction, write_config, write_inputs, write_ndjson
+from tests.cli.files import label, prediction, write_config, write_inputs, write_ndjson
 
 
 def build(run: Run, folder: Path, data: Path, *more: object, config: str = "{}") -> Profile:
@@ -88,6 +88,46 @@ def test_lines_that_are_no_events_and_other_models_are_counted(run: Run, tmp_pat
     assert result.exit_code == 0
     assert "1 lines were no events" in result.stderr
     assert "1 events of other models" in result.stderr
+
+
+def test_label_events_among_the_predictions_are_named_as_such(run: Run, tmp_path: Path) -> None:
+    rng = random.Random(1)
+    events = [prediction(i, rng) for i in range(60)]
+    data = write_ndjson(tmp_path / "d.ndjson", [*events, *(label(event, rng) for event in events)])
+    words = ("profile", "build", data, "-c", write_config(tmp_path, reference="{}"), "-o", tmp_path / "out.json")
+    result = run(*words, "--model", "credit")
+    assert result.exit_code == 0
+    assert "60 label events were left out" in result.stderr
+    assert "no events" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "options", "said"),
+    [
+        ("a,p,y", "1,0.5,0", [], "no row has a prediction"),
+        ("a,p,y", "1,0.5,no", ["--score", "p", "--actual", "y"], "none of 40 true classes is the positive_class '1'"),
+        ("a,p,y", "1,50,1", ["--score", "p", "--actual", "y"], "scores reach from 50 to 50"),
+        ("a,p,y", "1 EUR,0.5,1", ["--score", "p", "--numeric", "a"], "feature a has no value of its kind"),
+        ("a,p,y", "1,0.5,1", ["--score", "p", "--actual", "y"], None),
+    ],
+)
+def test_a_doubtful_profile_is_written_and_said_to_be_doubtful(
+    run: Run, tmp_path: Path, columns: str, row: str, options: list[str], said: str | None
+) -> None:
+    data = tmp_path / "d.csv"
+    data.write_text("\n".join([columns, *[row] * 40]))
+    words = ("profile", "build", data, "-c", write_config(tmp_path, reference="{}"), "-o", tmp_path / "out.json")
+    result = run(*words, "--model", "credit", *options)
+    assert result.exit_code == 0
+    assert (f"Look again: {said}" in result.stderr) if said else (result.stderr == "")
+
+
+def test_a_feature_of_ever_new_texts_is_said_to_be_unmeasured(run: Run, tmp_path: Path) -> None:
+    data = tmp_path / "d.csv"
+    data.write_text("a,p\n" + "".join(f"id{i},0.5\n" for i in range(2_000)))
+    words = ("profile", "build", data, "-c", write_config(tmp_path, reference="{}"), "-o", tmp_path / "out.json")
+    result = run(*words, "--model", "credit", "--score", "p")
+    assert "nearly all texts of feature a differ" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -156,11 +156,12 @@ def test_roles_run_in_processes_of_their_own(run: Run, tmp_path: Path, topics: T
 
 @pytest.mark.broker
 def test_missing_topics_are_one_sentence_with_the_command(tmp_path: Path, topics: TopicSpace) -> None:
-    with running(config_for(tmp_path, topics.bootstrap, topics)) as (process, log):
+    config = config_for(tmp_path, topics.bootstrap, topics)
+    with running(config) as (process, log):
         assert process.wait(60) == 1
         (line,) = log.read_text().splitlines()
     assert line.startswith("Error: missing topics: ")
-    assert line.endswith("→ stream-monitor topics create -c FILE")
+    assert line.endswith(f"→ stream-monitor topics create -c {config}")
 
 
 def test_without_a_broker_run_ends_with_one_sentence(tmp_path: Path) -> None:
