@@ -170,10 +170,21 @@ def metric_event_id(
 
 
 def segment_label(segment: Mapping[str, str]) -> str:
-    """Prometheus form: {} → "all", {"plan": "x", "country": "DE"} → "country=DE,plan=x"."""
+    """Prometheus form: {} → "all", {"plan": "x", "country": "DE"} → "country=DE,plan=x".
+
+    A backslash stands before commas and backslashes of the values (in keys, before = too): tags come from the stream,
+    and no two segments may share a label, as alerts are told apart by it.
+    """
     if not segment:
         return ALL_SEGMENTS
-    return ",".join(f"{key}={value}" for key, value in sorted(segment.items()))
+    return ",".join(f"{_escaped(key, ',=')}={_escaped(value, ',')}" for key, value in sorted(segment.items()))
+
+
+def _escaped(text: str, separators: str) -> str:
+    for mark in "\\" + separators:
+        if mark in text:
+            text = text.replace(mark, "\\" + mark)
+    return text
 
 
 def window_label(size_ms: int, slide_ms: int) -> str:

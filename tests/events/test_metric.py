@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream_monitor.errors import FormatError
 from stream_monitor.events.alert import AlertEvent, AlertEvidence, FeatureEvidence
@@ -121,6 +123,19 @@ def test_labels_for_prometheus() -> None:
     assert window_label(300_000, 300_000) == "5m"
     assert window_label(3_600_000, 300_000) == "1h/5m"
     assert window_ref(0, 500, 500, TimeBasis.LABEL).size_seconds == 0.5
+
+
+_TAGS = st.dictionaries(st.text("ab=,\\", max_size=3), st.text("ab=,\\", max_size=5), max_size=3)
+
+
+@given(_TAGS, _TAGS)
+def test_no_two_segments_share_a_label(one: dict[str, str], other: dict[str, str]) -> None:
+    assert (segment_label(one) == segment_label(other)) == (one == other)
+
+
+def test_separators_within_tags_are_escaped() -> None:
+    assert segment_label({"a": "x,b=y"}) == r"a=x\,b=y"
+    assert segment_label({"a": "x", "b": "y"}) == "a=x,b=y"
 
 
 def test_every_metric_is_specified_once_with_unit_and_one_line_of_help() -> None:
