@@ -99,12 +99,14 @@ class _Bench:
         given = {
             "stage": "ingest" if with_labels else stage,
             "config": config,
-            "events": self._events * (2 if with_labels else 1),
+            "predictions": self._events,
+            "joined": self._events if with_labels else 0,
         }
         done = _python("-m", "benches.stage", json.dumps(given))
         found = json.loads(done.splitlines()[-1])
-        if found["events"] != given["events"]:
-            raise RuntimeError(f"{stage} read {found['events']} events, expected {given['events']}")
+        expected = self._events * (2 if with_labels else 1)
+        if found["events"] != expected:
+            raise RuntimeError(f"{stage} read {found['events']} events, expected {expected}")
         return float(found["events"] / found["seconds"])
 
     def _config(self, name: str, *, with_labels: bool) -> str:
@@ -114,6 +116,7 @@ class _Bench:
             "positive_class": "1",
             "reference": {"profile": str(self._folder / "p.json")},
             "max_past": None,
+            "max_future": None,
         }
         if with_labels:
             model["labels"] = {"join_window": "1h"}

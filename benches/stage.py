@@ -61,6 +61,7 @@ class _Counting(Board):
     def __init__(self, *arguments: Any, until: int, stop: threading.Event) -> None:
         super().__init__(*arguments)
         self.events, self.began, self.ended = 0, float("inf"), 0.0
+        self.counted = self.joined = 0
         self._until, self._stop = until, stop
 
     def publish_ingest(self, committed: IngestCommitted) -> None:
@@ -69,19 +70,23 @@ class _Counting(Board):
         if committed.processing_seconds:
             self.began = min(self.began, now - max(committed.processing_seconds))
         self.events += sum(committed.consumed.values())
+        self.counted += sum(committed.predictions.values())
+        self.joined += sum(n for (_, outcome), n in committed.joined.items() if outcome == "joined")
         self.ended = now
         if self.events >= self._until:
             self._stop.set()
 
 
-def ingest(config: Path, events: int) -> tuple[int, float]:
-    """Everything from the first batch to the commit of the last event."""
+def ingest(config: Path, events: int, *, predictions: int, joined: int) -> tuple[int, float]:
+    """Everything from the first batch to the commit of the last event, which must all have counted."""
     stop = threading.Event()
     setup = load_setup(config)
     with Instance(setup.config.state_dir, "bench") as owned:
         setup = checked_setup(setup)
         board = _Counting(export_policy(setup), until=events, stop=stop)
         ingest_part(setup, owned, board).run(stop)
+    if (board.counted, board.joined) != (predictions, joined):
+        raise SystemExit(f"{board.counted} predictions counted and {board.joined} labels joined of {predictions}")
     return board.events, board.ended - board.began
 
 
@@ -89,7 +94,8 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     config = Path(given["config"])
     if given["stage"] == "ingest":
-        events, seconds = ingest(config, given["events"])
+        predictions, joined = given["predictions"], given["joined"]
+        events, seconds = ingest(config, predictions + joined, predictions=predictions, joined=joined)
     else:
         events, seconds = consume(config, parse=given["stage"] == "parse")
     print(json.dumps({"events": events, "seconds": seconds}))
