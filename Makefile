@@ -3,18 +3,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-runtime
+PIP := PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: install demo test bench clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+# What the program itself needs; the tools of the tests come on top.
+$(DEMO_STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) --upgrade pip
+	$(PIP) -e .
+	touch $(DEMO_STAMP)
+
+$(STAMP): $(DEMO_STAMP)
+	$(PIP) -e '.[dev]'
 	touch $(STAMP)
 
-demo: install  ## a broker in the process, a stream that drifts, the first alert within a minute
+demo: $(DEMO_STAMP)  ## a broker in the process, a stream that drifts, the first alert within a minute
 	$(BIN)/stream-monitor demo
 
 test: install  ## style, types, import contracts, then all tests

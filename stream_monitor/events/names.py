@@ -89,6 +89,19 @@ Family = Literal["count", "drift", "quality", "latency", "performance", "labels"
 Unit = Literal["events", "score", "ratio", "seconds", "target", "target squared", "none"]
 
 
+# Published for each class of a multiclass model, and once for all (class null).
+PER_CLASS = frozenset(
+    {
+        MetricName.PRECISION,
+        MetricName.RECALL,
+        MetricName.F1,
+        MetricName.AUC_ROC,
+        MetricName.GINI,
+        MetricName.KS_SEPARATION,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
     """`target` as unit: that of the predicted value itself."""

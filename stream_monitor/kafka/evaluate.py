@@ -25,7 +25,7 @@ from stream_monitor.pipeline.policy import Policies
 from stream_monitor.pipeline.records import StateRecord, record_key
 from stream_monitor.reference.profile import Profile
 
-_ALWAYS_WRITTEN = {HEAD_KEY, record_key("sources"), record_key("health")}  # whether they changed or not
+_ALWAYS_WRITTEN = {record_key("sources"), record_key("health")}  # whether they changed or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class EvaluateStage:
 
     def _state(self, partition: int, output: EvaluateOutput, head: Head) -> list[OutRecord]:
         topic = self._settings.names.state
-        records = [OutRecord(topic, key, value, partition) for key, value in output.state if key != HEAD_KEY]
+        records = [OutRecord(topic, key, value, partition) for key, value in output.state]
         return [*records, OutRecord(topic, HEAD_KEY, head.to_bytes(), partition)]
 
     def commit_metadata(self, topic: str, partition: int) -> str:

@@ -24,6 +24,7 @@ from stream_monitor.kafka.compacted import CompactedReader
 from stream_monitor.kafka.keys import KeyCheck
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
+from stream_monitor.kafka.reject_log import RejectLog
 from stream_monitor.kafka.replay import gaps, metadata, replay
 from stream_monitor.kafka.snapshot import LoopSnapshot
 from stream_monitor.kafka.stage import TP, Message, OutRecord, Start
@@ -91,6 +92,7 @@ class IngestStage:
         self._flush: IngestFlush | None = None
         self._spans: Mapping[TP, Span] = {}
         self._read_at: list[float] = []
+        self._rejected = RejectLog()
         self._profiles: CompactedReader | None = None
 
     def assigned(self, partitions: Mapping[TP, Start]) -> None:
@@ -167,6 +169,7 @@ class IngestStage:
         waited = tuple(now - at for at in self._read_at)
         self._read_at.clear()
         if self._flush is not None:
+            self._rejected.say(self._flush.dead_letters, now)
             self._on_commit(IngestCommit(self._flush.counters, waited, entries))
         self._flush = None
         self._adopt(dict(self._profiles.poll()) if self._profiles is not None else {})

@@ -17,12 +17,13 @@ from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
 from stream_monitor.pipeline.health import Health
+from stream_monitor.pipeline.learning import fits
 from stream_monitor.pipeline.messages import Delta, Message, Progress, SourceRange, decode
 from stream_monitor.pipeline.model import ROLES, ModelFold
 from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.pipeline.publishing import NewestKey
-from stream_monitor.pipeline.records import HEAD_KEY, StateRecord, encode_head, parse_key, record_key
+from stream_monitor.pipeline.records import StateRecord, parse_key, record_key
 from stream_monitor.pipeline.series import ModelMeta, Series, SeriesMeta
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.pane import LabelPane, PredictionPane
@@ -97,7 +98,7 @@ class EvaluateFold:
     # -- out ---------------------------------------------------------------------------------------------------
 
     def drain(self) -> EvaluateOutput:
-        """What the transaction must hold: events, and the state records that changed, the head last."""
+        """What the transaction must hold: events, and the state records that changed."""
         outbox = self._outbox
         outbox.alerts.extend(self._health.take())
         too_late = outbox.take_too_late(self._now_ms, lambda end: self._policies.is_historical(end, self._now_ms))
@@ -106,7 +107,6 @@ class EvaluateFold:
         if self._position is not None:
             state.append(StateRecord(record_key("sources"), msgspec.msgpack.encode(self._sources)))
             state.append(StateRecord(record_key("health"), self._health.to_bytes()))
-            state.append(StateRecord(HEAD_KEY, encode_head(self._position)))
         output = EvaluateOutput(metrics, outbox.alerts, outbox.profiles, state, self._summary())
         outbox.metrics, outbox.alerts, outbox.profiles, outbox.touched = [], [], [], set()
         return output
@@ -133,7 +133,7 @@ class EvaluateFold:
         fold = cls(policies, profiles, partition=partition)
         fold._position = position
         for record in sorted(records, key=lambda record: _rank(record.key)):
-            if record.value is not None and record.key != HEAD_KEY:
+            if record.value is not None:
                 fold._take_up(parse_key(record.key), record.value)
         return fold
 
@@ -218,8 +218,9 @@ class EvaluateFold:
         if kind == "model":
             model.meta = msgspec.msgpack.decode(value, type=ModelMeta)
         elif kind == "profile":
-            if model.learner.profile is None:
-                model.learner.profile = Profile.from_json(value)
+            profile = Profile.from_json(value)
+            if model.learner.profile is None and fits(profile, model.policy, self._policies.hash_key):
+                model.learner.profile = profile
         elif kind == "bootstrap":
             model.learner.restore(value)
         elif kind == "alert":

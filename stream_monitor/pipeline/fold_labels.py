@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_monitor.events.outcome import known_classes
 from stream_monitor.events.policy import OutcomePolicy, Task
 from stream_monitor.join.entry import Pair, PredictionRecord
 from stream_monitor.pipeline.book import PaneBook, PaneKey, Segment, segments_of
@@ -40,7 +41,7 @@ class LabelFolder:
 
     def __init__(self, policy: ModelPolicy, profile: Profile | None) -> None:
         self._policy = policy
-        self._classes = frozenset(policy.outcome.classes or (profile.classes if profile else ()))
+        self._classes = frozenset(known_classes(policy.outcome) or (profile.classes if profile else ()))
         self._profile = profile
         self._edges = {} if profile is None else {name: np.array(e) for name, e in profile.score_edges.items()}
 
@@ -64,8 +65,8 @@ class LabelFolder:
             pane.labels += labels
             pane.waiting += waiting
 
-    def pairs(self, ids: Sequence[str], pairs: Sequence[Pair], book: PaneBook) -> None:
-        """Add pairs to the panes of their label's time."""
+    def pairs(self, ids: Sequence[str], pairs: Sequence[Pair], book: PaneBook) -> int:
+        """Add pairs to the panes of their label's time; returns how many have a class that is not known."""
         grouped: dict[tuple[str, Segment, int], list[_Row]] = {}
         pane_ms = self._policy.pane_ms
         for prediction_id, pair in zip(ids, pairs, strict=True):
@@ -74,6 +75,9 @@ class LabelFolder:
                 grouped.setdefault((record.version, segment, at - at % pane_ms), []).append(_Row(prediction_id, pair))
         for (version, segment, start), rows in grouped.items():
             self._add(book.labels(PaneKey(self._policy.name, version, segment, start)), start, rows)
+        if self._policy.outcome.task is Task.REGRESSION:
+            return 0
+        return sum(not self._is_known(pair) for pair in pairs)
 
     def _add(self, pane: LabelPane, start_ms: int, rows: list[_Row]) -> None:
         pane.joined += len(rows)

@@ -25,6 +25,7 @@ from stream_monitor.pipeline.fold_labels import LabelFolder
 from stream_monitor.pipeline.fold_predictions import PredictionFolder
 from stream_monitor.pipeline.joining import Joined, join_labels, join_predictions
 from stream_monitor.pipeline.latency import LatencyCounts
+from stream_monitor.pipeline.learning import fits
 from stream_monitor.pipeline.messages import FORMAT, Progress, SourceRange, encode
 from stream_monitor.pipeline.partition import partition_of
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
@@ -131,6 +132,8 @@ class IngestFold:
     def adopt(self, profiles: Iterable[Profile]) -> None:
         """Use these profiles from now on, each for events since its `effective_from`."""
         for profile in profiles:
+            if not fits(profile, self._policies.model(profile.model_name), self._policies.hash_key):
+                continue
             self._profiles[profile.model_name] = profile
             self._models.pop(profile.model_name, None)
         layouts = {}
@@ -261,7 +264,9 @@ class IngestFold:
         name = model.policy.name
         labels.expect(joined.awaited, +1, self._book)
         labels.expect(joined.settled, -1, self._book)
-        labels.pairs(joined.ids, joined.pairs, self._book)
+        unknown = labels.pairs(joined.ids, joined.pairs, self._book)
+        if unknown:
+            self._counters.joined[name, "unknown_class"] += unknown
         labels.labels(joined.moments, self._book)
         for outcome, count in joined.outcomes.items():
             self._counters.joined[name, outcome] += count

@@ -9,6 +9,7 @@ BOUNDS_SECONDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
     *(60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0),
 )
+_MOST = 1e12  # as in the sketches; a sum of absurd values must stay finite
 _EDGES = np.array(BOUNDS_SECONDS)
 
 
@@ -20,6 +21,6 @@ class LatencyCounts:
         self.sum = 0.0
 
     def add(self, seconds: NDArray[np.float64]) -> None:
-        known = seconds[np.isfinite(seconds)]
+        known = np.minimum(seconds[np.isfinite(seconds)], _MOST)
         self.counts += np.bincount(_EDGES.searchsorted(known, side="left"), minlength=len(self.counts))
         self.sum += float(known.sum())

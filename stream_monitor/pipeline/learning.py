@@ -12,10 +12,26 @@ from stream_monitor.pipeline.policy import ModelPolicy
 from stream_monitor.reference.bootstrap import build_bootstrap
 from stream_monitor.reference.build import MIN_ROWS
 from stream_monitor.reference.profile import Profile
+from stream_monitor.sketches.hashing import key_id
 from stream_monitor.sketches.pane import PredictionPane
 from stream_monitor.windows.grid import pane_start
 
 _HANDOVER_MS = 5_000  # what ingest workers need to learn of a new profile, at least
+
+
+def fits(profile: Profile, policy: ModelPolicy, hash_key: bytes) -> bool:
+    """False for a profile learned under another config: its bins say nothing about the outputs or categories of now.
+
+    It is left aside and a new one is learned. Profiles from files are checked when the config is read.
+    """
+    if profile.kind != "bootstrap":
+        return True
+    outcome = policy.outcome
+    return (
+        policy.reference.kind == "bootstrap"
+        and (profile.task, profile.positive_class) == (outcome.task, outcome.positive_class)
+        and profile.hash_key_id in (None, key_id(hash_key))
+    )
 
 
 class _Saved(msgspec.Struct, array_like=True):

@@ -93,6 +93,9 @@ class ModelFold:
             closed = self.meta.closed.get((str(basis), window.spec.size_ms, window.spec.slide_ms))
             if closed is not None and window.end_ms <= closed and series.is_whole(basis, window):
                 series.meta.dirty.add(window_key(basis, window))
+        if self.policy.joins_labels:
+            # Pending is a running sum: what comes late changes it at the end of every later window.
+            series.meta.dirty |= {key for key in series.meta.published if key[0] == "label" and key[3] + key[1] > start}
         if isinstance(pane, PredictionPane):
             if self.learner.learn(series.is_overall, start, pane):
                 self._outbox.touch("bootstrap", self.name)

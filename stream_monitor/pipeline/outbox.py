@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent, ReferenceRef, metric_event_id, window_ref
-from stream_monitor.events.names import ReferenceKind, Status, TimeBasis
+from stream_monitor.events.names import PER_CLASS, ReferenceKind, Status, TimeBasis
 from stream_monitor.events.times import format_timestamp
 from stream_monitor.metrics.figure import Figure
 from stream_monitor.pipeline.series import Series
@@ -44,7 +44,7 @@ def metric_event(
         "schema_id": figure.schema_id,
     }
     optional: dict[str, object] = {}
-    if figure.class_ is not None:
+    if figure.class_ is not None or figure.metric in PER_CLASS:
         optional["class_"] = figure.class_
     if figure.detector is not None:
         optional["detector"] = figure.detector

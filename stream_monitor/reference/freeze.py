@@ -26,6 +26,9 @@ from stream_monitor.reference.features import CategoricalFeature, NumericFeature
 CATEGORY_SHARE: Final = 0.005
 CATEGORIES: Final = 50
 OTHER_VALUES: Final = 1000
+# A vocabulary is open where this many values occurred once and their rows are more than this share.
+SINGLETONS: Final = 5
+SINGLETON_SHARE: Final = 0.005
 """Rare values listed by hash; with more the vocabulary is open and none of them can be called unseen."""
 
 
@@ -87,7 +90,7 @@ def categorical_feature(
     ranked = sorted(counts, key=lambda value: (-counts[value], value))
     categories = [value for value in ranked[:CATEGORIES] if counts[value] >= least]
     rest = ranked[len(categories) :]
-    open_vocabulary = unlisted > 0 or len(rest) > OTHER_VALUES
+    open_vocabulary = unlisted > 0 or len(rest) > OTHER_VALUES or _is_heavy_tailed(counts, n)
     other_hashes = [] if open_vocabulary else [value if hashes is None else hashes[value] for value in rest]
     sizes = [counts[value] for value in categories]
     other = n - sum(sizes)
@@ -105,6 +108,13 @@ def categorical_feature(
         invalid=invalid,
         n=n,
     )
+
+
+def _is_heavy_tailed(counts: Mapping[str, int], n: int) -> bool:
+    """True if values that were never seen must be expected: by Good and Turing (1953) their share is about that of
+    the rows whose value occurred once. To call them novel would be a false alarm in most windows."""
+    singletons = sum(count == 1 for count in counts.values())
+    return singletons >= SINGLETONS and singletons > SINGLETON_SHARE * n
 
 
 def _root(variance: Fraction) -> float:

@@ -144,3 +144,47 @@ def test_a_bootstrapped_reference_is_learned_and_used() -> None:
     assert statuses.index("ok") > 0
     assert "no_reference" in [e.status for o in outputs for e in o.metrics if e.metric == "psi"]
     assert max(e.value or 0 for o in outputs for e in o.metrics if e.metric == "csi" and e.feature == "x") > 1
+
+
+def test_a_bootstrapped_profile_of_another_task_is_left_aside() -> None:
+    """The task of a model was changed in the config: the profile that is still on its topic says nothing any more."""
+    binary = OutcomePolicy(task=Task.BINARY, positive_class="1")
+    multiclass = OutcomePolicy(task=Task.MULTICLASS)
+    learned: list[Profile] = []
+    for outcome in (binary, multiclass):
+        model = ModelPolicy(name="m", outcome=outcome, reference=ReferencePolicy(events=100))
+        world = World(Policies(models={"m": model}, panes_partitions=1, live_horizon_ms=None), partitions=1)
+        world.worker(0).adopt(learned)
+        for i in range(400):
+            answer = {"score": 0.5} if outcome is binary else {"label": "abc"[i % 3]}
+            world.send(PREDICTIONS, str(i), prediction(str(i), i, features={"x": i % 7}, **answer))
+            if i % 50 == 49:
+                world.clock += 1_000
+                world.ingest(0, PREDICTIONS, 50)
+                world.flush(0)
+                fold = world.folds[0]
+                world.evaluate(0, 100)
+        learned = [profile] if (profile := fold._models["m"].learner.profile) else []
+        assert learned
+        assert learned[0].task is outcome.task
+        world.crash_evaluate(0)
+        assert world.folds[0]._models["m"].learner.profile == learned[0]
+
+
+def test_unknown_classes_are_counted_and_in_no_figure_and_macro_figures_say_class_null() -> None:
+    outcome = OutcomePolicy(task=Task.MULTICLASS, classes=("a", "b"))
+    model = ModelPolicy(
+        name="m",
+        outcome=outcome,
+        reference=ReferencePolicy(kind="none"),
+        join=JoinPolicy(60_000, 0),
+        windows=(WindowSpec(60_000, 60_000),),
+    )
+    predictions = [prediction(str(i), 1 + i / 100, label="a") for i in range(100)]
+    labels = [label(str(i), 2 + i / 100, label="ab?"[i % 3]) for i in range(100)]
+    steps = list(backtest(Policies(models={"m": model}), DECODE, {}, predictions, labels))
+    metrics = [json.loads(e.encode()) for step in steps for e in step.output.metrics]
+    assert [m["n"] for m in metrics if m["metric"] == "accuracy"] == [67]
+    assert sum(step.counters.joined["m", "unknown_class"] for step in steps) == 33
+    assert {m["class"] for m in metrics if m["metric"] == "recall"} == {None, "a", "b"}
+    assert all("class" not in m for m in metrics if m["metric"] == "accuracy")

@@ -312,3 +312,15 @@ def test_a_profile_without_features_counts_outputs_only() -> None:
     layout = bin_layout(profile)
     counts = BinCounter(layout).count(FeatureColumns(np.zeros((0, 2)), ()), np.array([1.0, 9.0]))[0]
     assert counts[layout.slice(OUTPUT)].sum() == 2
+
+
+def test_a_feature_with_many_values_seen_once_has_an_open_vocabulary() -> None:
+    """New values of such a feature are to be expected (Good-Turing), so none of them is called unseen."""
+    common = ["a", "b"] * 400
+    heavy = common + [f"once{i}" for i in range(8)]
+    few = common + [f"once{i}" for i in range(4)]
+    built = build_profile(
+        model_name="m", task=Task.REGRESSION, columns={"heavy": heavy, "few": few + ["a"] * 4}, created_at=0
+    )
+    vocabulary = {f.name: f.open_vocabulary for f in built.features if isinstance(f, CategoricalFeature)}
+    assert vocabulary == {"heavy": True, "few": False}

@@ -1,11 +1,9 @@
-"""Where the newest figures still depend on when events came, though none was too late."""
+"""What comes late but not too late: the newest figures must not depend on when it came."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
-
-import pytest
 
 from stream_monitor.join.policy import JoinPolicy
 from stream_monitor.pipeline.backtest import backtest
@@ -15,11 +13,6 @@ from tests.acceptance.published import newest
 from tests.pipeline.world import DECODE, label, prediction
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a prediction that comes after the close of label windows changes how many labels were pending at their "
-    "end, but does not make evaluate revise them",
-)
 def test_labels_pending_counts_predictions_that_came_after_the_close() -> None:
     """1,000 s of predictions, a label each 20 s later; one unlabelled straggler of second 100 comes at second 400."""
     predictions = [prediction(f"p{i}", i, score=0.5) for i in range(400)]
