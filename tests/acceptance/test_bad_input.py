@@ -241,6 +241,7 @@ def test_labels_without_prediction_and_unknown_classes_are_counted(outcome: Outc
     )
     assert joined == labelled - 4
     assert joined - outcome.figure("confusion_matrix")["n"] == 3, "pairs of a class nobody knows are in no cell"
+    assert outcome.counters["streammonitor_labels_joined_total", (MODEL, "unknown_class")] == 3
 
 
 def test_an_unknown_model_registers_itself_up_to_the_limit(outcome: Outcome) -> None:
