@@ -56,7 +56,7 @@ class LabelRecord(msgspec.Struct, array_like=True, gc=False):
         return self.label == other.label and self.value == other.value
 
 
-class Entry(msgspec.Struct, array_like=True):
+class Entry(msgspec.Struct, array_like=True, gc=False):
     """`waiting`: labels came, and no prediction that one of them can join."""
 
     predictions: list[PredictionRecord] = []
