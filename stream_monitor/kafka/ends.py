@@ -6,6 +6,7 @@ every few seconds, in the background. An answer is dated with the time of the qu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream_monitor.kafka.stage import TP
+
+_AGAIN_S = 0.5
 
 
 class Bounds(NamedTuple):
@@ -23,10 +26,21 @@ class Bounds(NamedTuple):
 
 
 def bounds(admin: AdminClient, partitions: Iterable[TP], timeout_s: float) -> dict[TP, Bounds]:
-    """Bounds of each partition; KafkaException where the brokers do not answer in time."""
-    low = _ask(admin, partitions, OffsetSpec.earliest(), timeout_s)
-    high = _ask(admin, partitions, OffsetSpec.latest(), timeout_s)
-    return {tp: Bounds(low[tp].result().offset, high[tp].result().offset) for tp in partitions}
+    """Bounds of each partition; KafkaException where the brokers do not answer in time.
+
+    A partition without a leader is refused at once, which is what a broker that comes back looks like: asked again.
+    """
+    wanted = list(partitions)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            low = _ask(admin, wanted, OffsetSpec.earliest(), timeout_s)
+            high = _ask(admin, wanted, OffsetSpec.latest(), timeout_s)
+            return {tp: Bounds(low[tp].result().offset, high[tp].result().offset) for tp in wanted}
+        except KafkaException:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_AGAIN_S)
 
 
 def _ask(admin: AdminClient, partitions: Iterable[TP], spec: Any, timeout_s: float) -> Mapping[TP, Any]:
