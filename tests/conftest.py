@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -35,3 +36,10 @@ def bootstrap(broker: Broker) -> str:
 def topics(bootstrap: str, request: pytest.FixtureRequest) -> TopicSpace:
     """Names, creation, producing and reading back of topics that belong to this test alone."""
     return TopicSpace(bootstrap, re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why tests were skipped, one line a reason: with neither Docker nor Java it would be seventy equal ones."""
+    reasons = Counter(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} {reason}")
