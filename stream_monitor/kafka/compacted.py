@@ -31,7 +31,7 @@ def read_state(
     """The records that belong to `start`, newest of each key, and their head (None: nothing was flushed yet).
 
     "Read to the end" would not do: commit markers reach partitions at different times, so the offset may be seen
-    before the state. So it waits for the head, up to `deadline_s`; then RestoreError, never a guess.
+    before the state. So it waits for the head until nothing came for `deadline_s`; then RestoreError, never a guess.
     """
     expected = Head.expected(start)
     records: dict[bytes, bytes] = {}
@@ -46,6 +46,7 @@ def read_state(
                     if expected is None:
                         return None, _nothing(topic, partition, start, last)
                     continue
+                deadline = time.monotonic() + deadline_s
                 key, value = message.key(), message.value()
                 if key == HEAD_KEY and value is not None:
                     last = Head.from_bytes(value)
