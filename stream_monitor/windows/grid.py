@@ -35,10 +35,6 @@ class WindowSpec:
         """The smallest window end greater than `moment_ms`."""
         return moment_ms - moment_ms % self.slide_ms + self.slide_ms
 
-    def ends_in(self, after_ms: int, upto_ms: int) -> range:
-        """Window ends in `(after_ms, upto_ms]`, ascending."""
-        return range(self.first_end_after(after_ms), upto_ms + 1, self.slide_ms)
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
