@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from stream_monitor.join.entry import Entry, decode, encode
 from stream_monitor.join.policy import JoinPolicy
-from stream_monitor.join.store import Change, JoinStore
+from stream_monitor.join.store import NO_OFFSET, STAMP, Floors, JoinStore, add_floors, stamp
 
 
 class Overlay:
@@ -25,14 +25,20 @@ class Overlay:
         absent = [key for key in dict.fromkeys(keys) if key not in mine]
         if absent:
             for key, data in zip(absent, self._store.get_many(partition, absent), strict=True):
-                mine[key] = (Entry() if data is None else decode(data), policy)
+                mine[key] = (Entry() if data is None else decode(data[STAMP.size :]), policy)
         return [mine[key][0] for key in keys]
 
-    def changes(self, partition: int) -> dict[bytes, Change]:
-        return {
-            key: Change(encode(entry), policy.expires_ms(entry.newest_ms), *entry.floors())
-            for key, (entry, policy) in self._entries.get(partition, {}).items()
-        }
+    def changes(self, partition: int) -> tuple[dict[bytes, bytes], dict[int, Floors]]:
+        """The changed entries with their stamps, and what they need of the topics."""
+        entries: dict[bytes, bytes] = {}
+        floors: dict[int, Floors] = {}
+        for key, (entry, policy) in self._entries.get(partition, {}).items():
+            expires = policy.expires_ms(entry.newest_ms)
+            entries[key] = stamp(expires) + encode(entry)
+            prediction, label = entry.floors()
+            need = Floors(NO_OFFSET if prediction is None else prediction, NO_OFFSET if label is None else label)
+            add_floors(floors, {expires: need})
+        return entries, floors
 
     def drop(self, partition: int | None = None) -> None:
         """Forget the changes of one partition, or of all."""

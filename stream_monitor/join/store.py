@@ -1,47 +1,68 @@
 """Where join entries live between commits: the protocol, and the store in memory that tests and backtest use.
 
 A store holds one table a source partition pair (`predictions` p and `labels` p).  It never runs ahead of Kafka: the
-ingest fold keeps changes in an overlay and writes them, with both positions, after the Kafka commit.
+ingest fold keeps changes in an overlay and writes them, with both positions, after the Kafka commit.  What an entry
+holds is the join's business; the store reads only its stamp: the first 8 bytes, which say when it expires.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 Role = str  # "predictions" or "labels"
 
+STAMP = struct.Struct(">Q")
+STAMP_OFFSET = 1 << 63  # times may lie before 1970; big endian and unsigned, so that stamps sort as times do
+NO_OFFSET = 2**63 - 1
 
-class Change(NamedTuple):
-    """A new value of one entry.
 
-    `expires_ms` is the event time after which nothing can join it any more, already rounded up to the expiry granule.
-    The offsets are those of the first record of each topic that the entry needs, for the rebuild after a loss.
-    """
+def stamp(expires_ms: int) -> bytes:
+    """The first bytes of an entry: the event time after which nothing can join it any more, which the join rounds up
+    to a granule."""
+    return STAMP.pack(expires_ms + STAMP_OFFSET)
 
-    value: bytes
-    expires_ms: int
-    prediction_offset: int | None
-    label_offset: int | None
+
+def expires_ms(data: bytes) -> int:
+    return int(STAMP.unpack_from(data)[0]) - STAMP_OFFSET
+
+
+class Floors(NamedTuple):
+    """Offsets of the first record of each topic that some entries need, for the rebuild after a loss; NO_OFFSET:
+    none."""
+
+    predictions: int = NO_OFFSET
+    labels: int = NO_OFFSET
+
+    def with_those(self, other: Floors) -> Floors:
+        return Floors(min(self.predictions, other.predictions), min(self.labels, other.labels))
+
+
+NO_FLOORS = Floors()
 
 
 class JoinStore(Protocol):
     def positions(self, partition: int) -> dict[Role, int]:
         """Source positions up to which the table holds everything; empty for a table that was never written."""
 
-    def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]: ...
+    def get_many(self, partition: int, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """The entries of different keys, stamps included; None where there is none or it has expired."""
 
     def write(
         self,
         partition: int,
-        changes: Mapping[bytes, Change],
+        entries: Mapping[bytes, bytes],
+        floors: Mapping[int, Floors],
         positions: Mapping[Role, int],
         expire_before_ms: int | None,
     ) -> int:
-        """Apply changes and positions as one; then drop entries with `expires_ms < expire_before_ms`. Returns drops."""
+        """Put entries, `floors` of theirs by their expires_ms, and positions, as one; then drop entries that expire
+        before `expire_before_ms`. Returns drops."""
 
     def floors(self, partition: int) -> dict[Role, int]:
-        """Lowest offset of each topic that a live entry needs; a topic without live entries is absent."""
+        """Lowest offset of each topic that a live entry needs; a topic without one is absent. It may be lower than
+        that (of an entry that moved to a later expiry): a rebuild then reads more, never less."""
 
     def entries(self, partition: int) -> int:
         """How many entries the table holds."""
@@ -53,9 +74,24 @@ class JoinStore(Protocol):
         """The partition is owned no longer: close its table, keep its data."""
 
 
+def add_floors(known: dict[int, Floors], new: Mapping[int, Floors]) -> None:
+    for moment, floors in new.items():
+        known[moment] = floors.with_those(known.get(moment, NO_FLOORS))
+
+
+def lowest(floors: Mapping[int, Floors]) -> dict[Role, int]:
+    """What `JoinStore.floors` returns, of the floors of live entries."""
+    found = {
+        "predictions": min((each.predictions for each in floors.values()), default=NO_OFFSET),
+        "labels": min((each.labels for each in floors.values()), default=NO_OFFSET),
+    }
+    return {role: offset for role, offset in found.items() if offset != NO_OFFSET}
+
+
 class _Table:
     def __init__(self) -> None:
-        self.entries: dict[bytes, Change] = {}
+        self.entries: dict[bytes, bytes] = {}
+        self.floors: dict[int, Floors] = {}
         self.positions: dict[Role, int] = {}
         self.by_expiry: dict[int, set[bytes]] = {}
 
@@ -72,24 +108,26 @@ class MemoryStore:
     def positions(self, partition: int) -> dict[Role, int]:
         return dict(self._table(partition).positions)
 
-    def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+    def get_many(self, partition: int, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         entries = self._table(partition).entries
-        return [None if (found := entries.get(key)) is None else found.value for key in keys]
+        return [entries.get(key) for key in keys]
 
     def write(
         self,
         partition: int,
-        changes: Mapping[bytes, Change],
+        entries: Mapping[bytes, bytes],
+        floors: Mapping[int, Floors],
         positions: Mapping[Role, int],
         expire_before_ms: int | None,
     ) -> int:
         table = self._table(partition)
-        for key, change in changes.items():
+        for key, data in entries.items():
             before = table.entries.get(key)
-            if before is not None and before.expires_ms != change.expires_ms:
-                table.by_expiry[before.expires_ms].discard(key)
-            table.entries[key] = change
-            table.by_expiry.setdefault(change.expires_ms, set()).add(key)
+            if before is not None and before[: STAMP.size] != data[: STAMP.size]:
+                table.by_expiry[expires_ms(before)].discard(key)
+            table.entries[key] = data
+            table.by_expiry.setdefault(expires_ms(data), set()).add(key)
+        add_floors(table.floors, floors)
         table.positions.update(positions)
         if expire_before_ms is None:
             return 0
@@ -98,18 +136,11 @@ class MemoryStore:
             for key in table.by_expiry.pop(moment):
                 del table.entries[key]
                 dropped += 1
+        table.floors = {moment: each for moment, each in table.floors.items() if moment >= expire_before_ms}
         return dropped
 
     def floors(self, partition: int) -> dict[Role, int]:
-        live = self._table(partition).entries.values()
-        floors: dict[Role, int] = {}
-        for role, offsets in (
-            ("predictions", [c.prediction_offset for c in live if c.prediction_offset is not None]),
-            ("labels", [c.label_offset for c in live if c.label_offset is not None]),
-        ):
-            if offsets:
-                floors[role] = min(offsets)
-        return floors
+        return lowest(self._table(partition).floors)
 
     def entries(self, partition: int) -> int:
         return len(self._table(partition).entries)

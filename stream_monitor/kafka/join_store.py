@@ -1,8 +1,7 @@
 """The join store on disk: RocksDB, one database a source partition pair, under `directory/<partition>`.
 
-Same observable behaviour as `MemoryStore`, except that `floors` may be lower (an entry that moved to a later expiry
-still holds its first floor until the earlier one passes: a rebuild then reads more, never less) and that expired
-entries are removed some thousands a write; they are hidden at once. Positions, entries and expiry index change in one
+Same observable behaviour as `MemoryStore`, except that expired entries are removed some thousands a write; they are
+hidden at once. Positions, entries and expiry index change in one
 write batch. The log is not synced: a killed process loses nothing, a killed machine at most the tail, which is read
 again from Kafka because the positions are lost with it.
 
@@ -23,7 +22,7 @@ import structlog
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
 
 from stream_monitor.errors import FormatError, StateLockedError
-from stream_monitor.join.store import Change, Role
+from stream_monitor.join.store import NO_FLOORS, STAMP, Floors, Role, add_floors, expires_ms, lowest, stamp
 
 log = structlog.get_logger("stream_monitor.kafka.join_store")
 
@@ -34,13 +33,10 @@ WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 
 # Kinds of keys. Numbers are big endian, so that they sort.
 _META = b"m"
-_ENTRY = b"k"  # + key                  → expires_ms, value
-_EXPIRY = b"x"  # + expires_ms + key    → nothing; stale where the entry's own expires_ms differs
-_GRANULE = b"g"  # + expires_ms         → lowest offsets its entries need
-_MOMENT = struct.Struct(">Q")
-_SIGN = 1 << 63  # times may lie before 1970
+_ENTRY = b"k"  # + key                  → the entry, which begins with its stamp
+_EXPIRY = b"x"  # + stamp + key         → nothing; stale where the entry's own stamp differs
+_GRANULE = b"g"  # + stamp              → lowest offsets its entries need
 _FLOORS = struct.Struct(">qq")
-_NO_OFFSET = 2**63 - 1
 
 
 class _Meta(msgspec.Struct, array_like=True):
@@ -48,14 +44,6 @@ class _Meta(msgspec.Struct, array_like=True):
     positions: dict[str, int]
     entries: int
     expired_before_ms: int | None
-
-
-def _moment(ms: int) -> bytes:
-    return _MOMENT.pack(ms + _SIGN)
-
-
-def _read_moment(data: bytes) -> int:
-    return int(_MOMENT.unpack_from(data)[0]) - _SIGN
 
 
 class RocksJoinStore:
@@ -69,17 +57,18 @@ class RocksJoinStore:
     def positions(self, partition: int) -> dict[Role, int]:
         return dict(self._table(partition).meta.positions)
 
-    def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+    def get_many(self, partition: int, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         return self._table(partition).get_many(keys)
 
     def write(
         self,
         partition: int,
-        changes: Mapping[bytes, Change],
+        entries: Mapping[bytes, bytes],
+        floors: Mapping[int, Floors],
         positions: Mapping[Role, int],
         expire_before_ms: int | None,
     ) -> int:
-        return self._table(partition).write(changes, positions, expire_before_ms)
+        return self._table(partition).write(entries, floors, positions, expire_before_ms)
 
     def floors(self, partition: int) -> dict[Role, int]:
         return self._table(partition).floors()
@@ -148,33 +137,30 @@ class _Table:
         answers: list[bytes | None] = []
         for key, found in zip(keys, self._db.get([_ENTRY + key for key in keys]), strict=True):
             self._seen[key] = found is not None
-            hidden = found is None or (before is not None and _read_moment(found) < before)
-            answers.append(None if hidden else found[_MOMENT.size :])
+            hidden = found is None or (before is not None and expires_ms(found) < before)
+            answers.append(None if hidden else found)
         return answers
 
     def write(
-        self, changes: Mapping[bytes, Change], positions: Mapping[Role, int], expire_before_ms: int | None
+        self,
+        entries: Mapping[bytes, bytes],
+        floors: Mapping[int, Floors],
+        positions: Mapping[Role, int],
+        expire_before_ms: int | None,
     ) -> int:
-        unknown = [key for key in changes if key not in self._seen]
+        unknown = [key for key in entries if key not in self._seen]
         if unknown:
             self.get_many(unknown)
         batch = WriteBatch(raw_mode=True)
         added = 0
-        touched: dict[int, list[int]] = {}
-        for key, change in changes.items():
-            moment = _moment(change.expires_ms)
-            batch.put(_ENTRY + key, moment + change.value)
-            batch.put(_EXPIRY + moment + key, b"")
+        for key, data in entries.items():
+            batch.put(_ENTRY + key, data)
+            batch.put(_EXPIRY + data[: STAMP.size] + key, b"")
             added += not self._seen[key]
-            floors = touched.get(change.expires_ms)
-            if floors is None:
-                floors = touched[change.expires_ms] = self._granules.get(change.expires_ms, _no_floors())
-            if change.prediction_offset is not None and change.prediction_offset < floors[0]:
-                floors[0] = change.prediction_offset
-            if change.label_offset is not None and change.label_offset < floors[1]:
-                floors[1] = change.label_offset
-        for expires_ms, floors in touched.items():
-            batch.put(_GRANULE + _moment(expires_ms), _FLOORS.pack(*floors))
+        touched = {moment: self._granules.get(moment, NO_FLOORS) for moment in floors}
+        add_floors(touched, floors)
+        for moment, each in touched.items():
+            batch.put(_GRANULE + stamp(moment), _FLOORS.pack(*each))
         meta = self.meta
         if expire_before_ms is None or meta.expired_before_ms is None:
             expired_before = expire_before_ms if meta.expired_before_ms is None else meta.expired_before_ms
@@ -190,27 +176,27 @@ class _Table:
 
     def _sweep(self, before_ms: int) -> int:
         """Remove up to SWEEP_LIMIT expired entries; a batch of its own, since hiding them has been written already."""
-        end = _EXPIRY + _moment(before_ms)
+        end = _EXPIRY + stamp(before_ms)
         index = list(
             itertools.islice(itertools.takewhile(lambda key: key < end, self._db.keys(from_key=_EXPIRY)), SWEEP_LIMIT)
         )
-        gone = [expires_ms for expires_ms in self._granules if expires_ms < before_ms]
+        gone = [moment for moment in self._granules if moment < before_ms]
         if not index and not gone:
             return 0
         batch = WriteBatch(raw_mode=True)
         at = len(_EXPIRY)
-        keys = [_ENTRY + key[at + _MOMENT.size :] for key in index]
+        keys = [_ENTRY + key[at + STAMP.size :] for key in index]
         dropped: set[bytes] = set()
         for pointer, key, found in zip(index, keys, self._db.get(keys), strict=True):
-            if found is not None and found[: _MOMENT.size] == pointer[at : at + _MOMENT.size]:
+            if found is not None and found[: STAMP.size] == pointer[at : at + STAMP.size]:
                 batch.delete(key)
                 dropped.add(key)
         if index:
             batch.delete_range(index[0], index[-1] + b"\0")
         if len(index) < SWEEP_LIMIT:
-            for expires_ms in gone:
-                batch.delete(_GRANULE + _moment(expires_ms))
-                del self._granules[expires_ms]
+            for moment in gone:
+                batch.delete(_GRANULE + stamp(moment))
+                del self._granules[moment]
         self.meta.entries -= len(dropped)
         batch.put(_META, msgspec.msgpack.encode(self.meta))
         self._db.write(batch)
@@ -218,12 +204,7 @@ class _Table:
 
     def floors(self) -> dict[Role, int]:
         before = self.meta.expired_before_ms
-        live = [floors for at, floors in self._granules.items() if before is None or at >= before]
-        lowest = {
-            "predictions": min((each[0] for each in live), default=_NO_OFFSET),
-            "labels": min((each[1] for each in live), default=_NO_OFFSET),
-        }
-        return {role: offset for role, offset in lowest.items() if offset != _NO_OFFSET}
+        return lowest({at: each for at, each in self._granules.items() if before is None or at >= before})
 
     def _read_meta(self) -> _Meta:
         data = self._db.get(_META)
@@ -240,17 +221,13 @@ class _Table:
             )
         return meta
 
-    def _read_granules(self) -> dict[int, list[int]]:
-        granules: dict[int, list[int]] = {}
+    def _read_granules(self) -> dict[int, Floors]:
+        granules: dict[int, Floors] = {}
         for key, value in self._db.items(from_key=_GRANULE):
             if not key.startswith(_GRANULE):
                 break
-            granules[_read_moment(key[len(_GRANULE) :])] = list(_FLOORS.unpack(value))
+            granules[expires_ms(key[len(_GRANULE) :])] = Floors(*_FLOORS.unpack(value))
         return granules
-
-
-def _no_floors() -> list[int]:
-    return [_NO_OFFSET, _NO_OFFSET]
 
 
 def _options(cache: Any) -> Any:

@@ -212,8 +212,8 @@ class IngestFold:
         expired = 0
         for partition in {partition for _, partition in self._spans}:
             positions = {role: span.end for (role, p), span in self._spans.items() if p == partition}
-            changes = self._overlay.changes(partition)
-            expired += self._store.write(partition, changes, positions, self._expire_before(partition))
+            entries, floors = self._overlay.changes(partition)
+            expired += self._store.write(partition, entries, floors, positions, self._expire_before(partition))
         self._start_anew()
         return expired
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stream_monitor.errors import FormatError, RestoreError
-from stream_monitor.join.store import Change, MemoryStore
+from stream_monitor.join.store import Floors, MemoryStore, stamp
 from stream_monitor.kafka.ingest import IngestCommit, IngestSettings, IngestStage, ingest_policy
 from stream_monitor.kafka.join_store import RocksJoinStore
 from stream_monitor.kafka.loop import Loop
@@ -25,7 +25,9 @@ from tests.pipeline.world import DECODE, label, prediction
 
 def store_at(predictions: int, labels: int) -> MemoryStore:
     store = MemoryStore()
-    store.write(0, {b"k": Change(b"v", 10, 5, None)}, {"predictions": predictions, "labels": labels}, None)
+    store.write(
+        0, {b"k": stamp(10) + b"v"}, {10: Floors(predictions=5)}, {"predictions": predictions, "labels": labels}, None
+    )
     return store
 
 
@@ -59,7 +61,7 @@ def test_a_store_without_the_groups_offsets_is_refused_since_counts_would_double
 
 def test_a_role_that_is_read_for_the_first_time_is_nothing_lost() -> None:
     store = MemoryStore()
-    store.write(0, {b"k": Change(b"v", 10, 5, None)}, {"predictions": 20}, None)
+    store.write(0, {b"k": stamp(10) + b"v"}, {10: Floors(predictions=5)}, {"predictions": 20}, None)
     assert gaps(0, starts((25, "5"), (0, "")), store) == [Gap("predictions", 20, 25)]
 
 
