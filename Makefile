@@ -31,7 +31,7 @@ test: install  ## style, types, import contracts, then all tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
-bench: install  ## ratios on a real broker; NAME=ingest for one of them
+bench: install  ## ratios on a real broker, under 15 minutes; NAME=ingest for one of them, long ones too
 	$(BIN)/python -m benches $(NAME)
 
 clean:

@@ -1,11 +1,12 @@
-"""The events of the benches: about 680 bytes, 16 numeric and 4 categorical features, latency and score.
+"""The events of the benches: numeric and categorical features, latency and score; the same in every run.
 
-The same in every run. Event time moves 4 ms an event, so that 300,000 of them span twenty minutes.
+Of 20 features one is about 630 bytes. Event time moves 4 ms an event, so that 300,000 of them span twenty minutes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ import orjson
 MODEL = "bench"
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 STEP_MS = 4
-NUMERIC = 16
 CATEGORIES = {
     "region": ("EU", "US", "ASIA", "AFRICA"),
     "device": ("phone", "tablet", "desktop"),
@@ -24,18 +24,45 @@ CATEGORIES = {
 _CHUNK = 10_000
 
 
-def predictions(n: int, *, seed: int = 0, with_actual: bool = False) -> Iterator[tuple[str, bytes]]:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many features an event has. Categorical ones beyond the four of CATEGORIES repeat them, numbered."""
+
+    numeric: int
+    categorical: int
+
+    @property
+    def features(self) -> int:
+        return self.numeric + self.categorical
+
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        known = list(CATEGORIES.items())
+        found = {}
+        for i in range(self.categorical):
+            again, which = divmod(i, len(known))
+            name, values = known[which]
+            found[f"{name}_{again}" if again else name] = values
+        return found
+
+
+TWENTY = Shape(16, 4)
+
+
+def predictions(
+    n: int, *, seed: int = 0, shape: Shape = TWENTY, with_actual: bool = False
+) -> Iterator[tuple[str, bytes]]:
     """(prediction_id, event), n times."""
     rng = np.random.default_rng(seed)
+    categories = shape.categories()
     for first in range(0, n, _CHUNK):
         rows = min(_CHUNK, n - first)
-        numbers = np.round(rng.normal(50, 10, (rows, NUMERIC)), 4).tolist()
-        words = [rng.choice(values, rows).tolist() for values in CATEGORIES.values()]
+        numbers = np.round(rng.normal(50, 10, (rows, shape.numeric)), 4).tolist()
+        words = [rng.choice(values, rows).tolist() for values in categories.values()]
         scores = np.round(rng.beta(2, 5, rows), 6).tolist()
         latencies = np.round(rng.lognormal(-4, 0.5, rows), 6).tolist()
         for i in range(rows):
             features: dict[str, Any] = {f"feature_{j:02d}": value for j, value in enumerate(numbers[i])}
-            features |= {name: column[i] for name, column in zip(CATEGORIES, words, strict=True)}
+            features |= {name: column[i] for name, column in zip(categories, words, strict=True)}
             event = {
                 "model_name": MODEL,
                 "model_version": "2026-01",

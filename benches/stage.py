@@ -1,7 +1,8 @@
 """One stage of a bench, in a process of its own: `python -m benches.stage '{"stage": …, "config": …, …}'`.
 
-Prints one JSON object: events read, and the seconds from the first batch read to the last event counted (for ingest:
-committed). The ingest stage is the one that `stream-monitor run --role ingest` runs, put together by the same code.
+Prints one JSON object: events read, and seconds and CPU seconds of the process from the first batch read to the last
+event counted (for ingest: committed). The ingest stage is the one that `stream-monitor run --role ingest` runs, put
+together by the same code.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +28,23 @@ from stream_monitor.export.commits import IngestCommitted
 from stream_monitor.kafka.policy import LoopPolicy, consumer_properties
 
 
-def consume(config: Path, *, parse: bool) -> tuple[int, float]:
-    """Read the predictions topic to its end as the ingest loop does, and parse each value or not."""
+def consume(config: Path, *, parse: bool, both: bool) -> dict[str, float]:
+    """Read the predictions topic, or that of labels too, to its end as the ingest loop does; parse them or not."""
     setup = load_setup(config)
-    topic = setup.config.topics.predictions
-    policy = LoopPolicy("bench", "bench", "bench", (topic,), setup.client)
+    names = setup.config.topics
+    topics = (names.predictions, names.labels) if both else (names.predictions,)
+    policy = LoopPolicy("bench", "bench", "bench", topics, setup.client)
     consumer = Consumer(consumer_properties(policy))
-    left = set(consumer.list_topics(topic, 10).topics[topic].partitions)
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+    left = {
+        (topic, partition) for topic in topics for partition in consumer.list_topics(topic, 10).topics[topic].partitions
+    }
+    consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in left])
     loads = orjson.loads
-    read, began = 0, 0.0
+    read, began, cpu_began = 0, 0.0, 0.0
     while left:
         batch = consumer.consume(policy.batch_messages, 0.1)
-        began = began or (time.perf_counter() if batch else 0.0)
+        if batch and not began:
+            began, cpu_began = time.monotonic(), time.process_time()
         for message in batch:
             error = message.error()
             if error is None:
@@ -47,59 +53,129 @@ def consume(config: Path, *, parse: bool) -> tuple[int, float]:
                 if parse:
                     loads(value)
             elif error.code() == KafkaError._PARTITION_EOF:
-                left.discard(message.partition())
+                left.discard((message.topic(), message.partition()))
             else:
                 raise KafkaException(error)
-    seconds = time.perf_counter() - began
+    found = {"events": read, "seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu_began}
     consumer.close()
-    return read, seconds
+    return found
 
 
-class _Counting(Board):
+class _CpuClock:
+    """CPU seconds of this process at a moment already past: which batch was the first is known at its commit only."""
+
+    INTERVAL_S = 0.02
+
+    def __init__(self) -> None:
+        self._samples: list[tuple[float, float]] = []
+        self._enough = threading.Event()
+        threading.Thread(target=self._sample, daemon=True).start()
+
+    def at(self, moment: float) -> float:
+        """At the last sample before `moment` (monotonic seconds); no more are taken after this."""
+        self._enough.set()
+        before = [cpu for when, cpu in self._samples if when <= moment]
+        return before[-1] if before else 0.0
+
+    def _sample(self) -> None:
+        while not self._enough.wait(self.INTERVAL_S):
+            self._samples.append((time.monotonic(), time.process_time()))
+
+
+class Counting(Board):
     """The board of a run, which besides looks at when what was committed."""
 
-    def __init__(self, *arguments: Any, until: int, stop: threading.Event) -> None:
+    def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.events, self.began, self.ended = 0, float("inf"), 0.0
-        self.counted = self.joined = 0
-        self._until, self._stop = until, stop
+        self.events = self.counted = self.joined = 0
+        self.ended = self.cpu_ended = 0.0
+        self._clock = _CpuClock()
+        self._began: tuple[float, float] | None = None
 
     def publish_ingest(self, committed: IngestCommitted) -> None:
         super().publish_ingest(committed)
-        now = time.monotonic()
-        if committed.processing_seconds:
-            self.began = min(self.began, now - max(committed.processing_seconds))
+        if not committed.processing_seconds:
+            return
+        self.ended, self.cpu_ended = time.monotonic(), time.process_time()
+        if self._began is None:
+            first = self.ended - max(committed.processing_seconds)
+            self._began = first, self._clock.at(first)
         self.events += sum(committed.consumed.values())
         self.counted += sum(committed.predictions.values())
         self.joined += sum(n for (_, outcome), n in committed.joined.items() if outcome == "joined")
-        self.ended = now
+        self.after_commit()
+
+    def after_commit(self) -> None:
+        """For those who must act on what was counted."""
+
+    def found(self) -> dict[str, float]:
+        began, cpu_began = self._began or (self.ended, self.cpu_ended)
+        return {
+            "events": self.events,
+            "seconds": self.ended - began,
+            "cpu_seconds": self.cpu_ended - cpu_began,
+            "ended": self.ended,
+        }
+
+
+class _Bounded(Counting):
+    """Stops the stage once it has counted so many events."""
+
+    def __init__(self, *arguments: Any, until: int, stop: threading.Event) -> None:
+        super().__init__(*arguments)
+        self._until, self._stop = until, stop
+
+    def after_commit(self) -> None:
         if self.events >= self._until:
             self._stop.set()
 
 
-def ingest(config: Path, events: int, *, predictions: int, joined: int) -> tuple[int, float]:
+class _Reporting(Counting):
+    """Prints what was counted after each commit, for a parent that adds up several workers."""
+
+    def after_commit(self) -> None:
+        print(json.dumps(self.found()), flush=True)
+
+
+def ingest(config: Path, *, predictions: int, joined: int) -> dict[str, float]:
     """Everything from the first batch to the commit of the last event, which must all have counted."""
     stop = threading.Event()
     setup = load_setup(config)
+    board = _Bounded(export_policy(setup), until=predictions + joined, stop=stop)
     with Instance(setup.config.state_dir, "bench") as owned:
-        setup = checked_setup(setup)
-        board = _Counting(export_policy(setup), until=events, stop=stop)
-        ingest_part(setup, owned, board).run(stop)
+        ingest_part(checked_setup(setup), owned, board).run(stop)
     if (board.counted, board.joined) != (predictions, joined):
         raise SystemExit(f"{board.counted} predictions counted and {board.joined} labels joined of {predictions}")
-    return board.events, board.ended - board.began
+    return board.found()
 
 
-def main() -> None:
-    given = json.loads(sys.argv[1])
-    config = Path(given["config"])
-    if given["stage"] == "ingest":
-        predictions, joined = given["predictions"], given["joined"]
-        events, seconds = ingest(config, predictions + joined, predictions=predictions, joined=joined)
+def work(config: Path, instance: str) -> None:
+    """One of several workers of a group: starts at the first line of stdin, ends with its end."""
+    stop = threading.Event()
+    setup = load_setup(config)
+    with Instance(setup.config.state_dir, instance) as owned:
+        setup = checked_setup(setup)
+        print("{}", flush=True)
+        sys.stdin.readline()
+        threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), daemon=True).start()
+        ingest_part(setup, owned, _Reporting(export_policy(setup))).run(stop)
+
+
+def _stop_at_end_of_stdin(stop: threading.Event) -> None:
+    sys.stdin.read()
+    stop.set()
+
+
+def main(arguments: Sequence[str]) -> None:
+    given = json.loads(arguments[0])
+    config, stage = Path(given["config"]), given["stage"]
+    if stage == "worker":
+        work(config, given["instance"])
+    elif stage == "ingest":
+        print(json.dumps(ingest(config, predictions=given["predictions"], joined=given["joined"])))
     else:
-        events, seconds = consume(config, parse=given["stage"] == "parse")
-    print(json.dumps({"events": events, "seconds": seconds}))
+        print(json.dumps(consume(config, parse=stage.startswith("parse"), both=stage.endswith("both"))))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
