@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_monitor.app.exporting import export_policy
 from stream_monitor.app.instance import Instance
+from stream_monitor.app.logs import configure_logs
 from stream_monitor.app.preflight import checked_setup
 from stream_monitor.app.setup import load_setup
 from stream_monitor.app.stages import ingest_part
@@ -167,6 +168,7 @@ def _stop_at_end_of_stdin(stop: threading.Event) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
+    configure_logs()  # to stderr: stdout is for the figures
     given = json.loads(arguments[0])
     config, stage = Path(given["config"]), given["stage"]
     if stage == "worker":
