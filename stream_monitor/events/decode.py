@@ -8,12 +8,14 @@ Keeps no state between batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from stream_monitor.events.columns import FeatureLayout
 from stream_monitor.events.label import LabelEvent
@@ -37,15 +39,15 @@ _UNREAD = MIN_MS - 1
 
 @dataclass(slots=True)
 class Decoded(Generic[RowT]):
-    """A batch in input order: row i came from values[index[i]] and happened at timestamps[i] (ms).
+    """A batch in input order: row i came from values[index[i]] and happened at timestamps[i] (int64, ms).
 
     `rejects`: (index into values, why).
     """
 
-    rows: list[RowT] = field(default_factory=list)
-    timestamps: list[int] = field(default_factory=list)
-    index: list[int] = field(default_factory=list)
-    rejects: list[tuple[int, Reject]] = field(default_factory=list)
+    rows: list[RowT]
+    timestamps: NDArray[np.int64]
+    index: Sequence[int]
+    rejects: list[tuple[int, Reject]]
 
 
 class PredictionDecoder:
@@ -57,9 +59,9 @@ class PredictionDecoder:
         self._models = {name: TypedModel(name, layout) for name, layout in (layouts or {}).items()}
         self._bare = msgspec.json.Decoder(PredictionEvent)
         if self._models:
-            self._reader = _Reader(policy, event_decoder(self._models).decode, self._after_typed, None)
+            self._reader = _Reader(policy, event_decoder(self._models).decode, self._after_typed, None, None)
         else:
-            self._reader = _Reader(policy, self._bare.decode, self._leniently, self._check_count)
+            self._reader = _Reader(policy, self._bare.decode, self._leniently, self._crowded, self._check_count)
 
     def with_layouts(self, layouts: Mapping[str, FeatureLayout]) -> PredictionDecoder:
         """A new decoder of the same policy; rows of the two differ in `features` only."""
@@ -88,6 +90,10 @@ class PredictionDecoder:
             document = self._rename(document)
         return read_prediction(document, self._models, self._policy)
 
+    def _crowded(self, rows: Sequence[PredictionRow]) -> list[int]:
+        most = self._policy.max_features
+        return [i for i, row in enumerate(rows) if len(row.features) > most]
+
     def _check_count(self, row: PredictionRow, record_ms: int) -> None:
         if len(row.features) > self._policy.max_features:
             raise too_many_features(len(row.features), self._policy)
@@ -100,7 +106,7 @@ class LabelDecoder:
         self._policy = policy
         self._rename = compile_mapping(policy.mapping)
         fast = msgspec.json.Decoder(LabelEvent).decode
-        self._reader: _Reader[LabelEvent] = _Reader(policy, fast, self._leniently, self._check)
+        self._reader: _Reader[LabelEvent] = _Reader(policy, fast, self._leniently, _unusual, self._check)
 
     def decode_batch(self, values: Sequence[bytes | None], record_ms: Sequence[int]) -> Decoded[LabelEvent]:
         """As PredictionDecoder.decode_batch."""
@@ -120,56 +126,113 @@ class LabelDecoder:
             )
 
 
+def _unusual(rows: Sequence[LabelEvent]) -> list[int]:
+    """Labels that more than a class is said of, or less."""
+    return [i for i, row in enumerate(rows) if row.actual.label is None or row.prediction_timestamp is not None]
+
+
 class _Reader(Generic[RowT]):
-    """The loop both decoders share: size, fast parse or fallback, check, time."""
+    """What both decoders share, step by step over the whole batch: parse or fallback, check, time.
+
+    `suspects` names the rows that `check` must look at: all that it would refuse or change are among them.
+    """
 
     def __init__(
         self,
         policy: DecodePolicy,
         fast: Callable[[bytes], Any],
         fallback: Callable[[bytes, Exception | None], RowT],
+        suspects: Callable[[Sequence[RowT]], Sequence[int]] | None,
         check: Callable[[RowT, int], None] | None,
     ) -> None:
         self._policy = policy
         self._fast = None if policy.mapping else fast
         self._fallback = fallback
+        self._suspects = suspects
         self._check = check
         self._default = _limits(TimeBounds(policy.max_past_ms, policy.max_future_ms))
         self._limits = {name: _limits(bounds) for name, bounds in policy.per_model.items()}
 
     def read(self, values: Sequence[bytes | None], record_ms: Sequence[int]) -> Decoded[RowT]:
-        decoded: Decoded[RowT] = Decoded()
-        rows, timestamps, index = decoded.rows, decoded.timestamps, decoded.index
-        fast, check, limits = self._fast, self._check, self._limits
-        max_bytes = self._policy.max_event_bytes
-        past, future = self._default
-        for i, (value, record) in enumerate(zip(values, record_ms, strict=True)):
+        found, rejects = self._parsed(values)
+        rows: list[RowT] = found
+        index: Sequence[int] = range(len(rows))
+        if rejects:
+            index = [i for i in index if i not in rejects]
+            rows = [found[i] for i in index]
+            record_ms = [record_ms[i] for i in index]
+        bad = self._checked(rows, record_ms)
+        timestamps = self._timed(rows, record_ms, bad)
+        if bad:
+            kept = [i for i in range(len(rows)) if i not in bad]
+            rejects |= {index[i]: reject for i, reject in bad.items()}
+            rows, timestamps, index = [rows[i] for i in kept], timestamps[kept], [index[i] for i in kept]
+        return Decoded(rows, timestamps, index, sorted(rejects.items()))
+
+    def _parsed(self, values: Sequence[bytes | None]) -> tuple[list[Any], dict[int, Reject]]:
+        """A row for each value; None, and a reject by its index, for those that are no events."""
+        rows: list[Any] = []
+        rejects: dict[int, Reject] = {}
+        rest = iter(values)
+        fast = self._fast if self._all_fit(values) else None
+        while len(rows) < len(values):
+            error: Exception | None = None
+            if fast is not None:
+                try:
+                    # The rows before a value that is refused are kept: `rest` stands behind that value then.
+                    rows.extend(map(fast, cast("Iterator[bytes]", rest)))
+                    continue
+                except _REFUSED as refusal:
+                    error = refusal
+            rows.append(None)
             try:
-                if not value or len(value) > max_bytes:
-                    raise self._of_bad_size(value)
-                row: Any
-                if fast is None:
-                    row = self._fallback(value, None)
-                else:
-                    try:
-                        row = fast(value)
-                    except _REFUSED as error:
-                        row = self._fallback(value, error)
-                if check is not None:
-                    check(row, record)
-                time = row.timestamp
-                ms = (time - EPOCH) // MILLISECOND if type(time) is datetime else self._ms(time)
-                if limits:
-                    past, future = limits.get(row.model_name, self._default)
-                if not (-past <= ms - record <= future and MIN_MS <= ms <= MAX_MS):
-                    ms = plausible_ms(time, record, row.model_name, self._policy)
+                rows[-1] = self._one(values[len(rows) - 1], error)
             except Rejected as rejected:
-                decoded.rejects.append((i, rejected.reject))
-                continue
-            rows.append(row)
-            timestamps.append(ms)
-            index.append(i)
-        return decoded
+                rejects[len(rows) - 1] = rejected.reject
+        return rows, rejects
+
+    def _all_fit(self, values: Sequence[bytes | None]) -> bool:
+        sizes = [0 if value is None else len(value) for value in values]
+        return bool(sizes) and min(sizes) > 0 and max(sizes) <= self._policy.max_event_bytes
+
+    def _one(self, value: bytes | None, error: Exception | None) -> RowT:
+        if not value or len(value) > self._policy.max_event_bytes:
+            raise self._of_bad_size(value)
+        if error is None and self._fast is not None:
+            try:
+                return cast(RowT, self._fast(value))
+            except _REFUSED as refusal:
+                error = refusal
+        return self._fallback(value, error)
+
+    def _checked(self, rows: Sequence[RowT], record_ms: Sequence[int]) -> dict[int, Reject]:
+        bad = {}
+        if self._suspects is not None and self._check is not None:
+            for i in self._suspects(rows):
+                try:
+                    self._check(rows[i], record_ms[i])
+                except Rejected as rejected:
+                    bad[i] = rejected.reject
+        return bad
+
+    def _timed(self, rows: Sequence[Any], record_ms: Sequence[int], bad: dict[int, Reject]) -> NDArray[np.int64]:
+        """Milliseconds of each row; what is implausible goes to `bad`."""
+        times = [row.timestamp for row in rows]
+        ms = np.array([(t - EPOCH) // MILLISECOND if type(t) is datetime else self._ms(t) for t in times], np.int64)
+        # As floats, since a producer may have stamped its record with any 64-bit number.
+        ahead = ms - np.array(record_ms, np.float64)
+        limits = np.array(self._default, np.float64)
+        if self._limits and rows:
+            limits = np.array([self._limits.get(row.model_name, self._default) for row in rows], np.float64)
+        past, future = limits.T
+        fine = (ahead >= -past) & (ahead <= future) & (ms >= MIN_MS) & (ms <= MAX_MS)
+        for i in np.flatnonzero(~fine).tolist():
+            if i not in bad:
+                try:
+                    ms[i] = plausible_ms(times[i], record_ms[i], rows[i].model_name, self._policy)
+                except Rejected as rejected:
+                    bad[i] = rejected.reject
+        return ms
 
     def _ms(self, time: object) -> int:
         try:

@@ -14,6 +14,7 @@ from itertools import compress
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_monitor.events.decode import Decoded, LabelDecoder, PredictionDecoder
 from stream_monitor.events.policy import DecodePolicy
@@ -148,7 +149,8 @@ class IngestFold:
         decoded = self._decoder.decode_batch(records.values, records.timestamps_ms)
         self._counters.consumed[PREDICTIONS] += len(records.values)
         self._reject(PREDICTIONS, decoded.rejects, records)
-        for name, rows, times, index in _by_model(decoded):
+        for name, rows, moments, index in _by_model(decoded):
+            times = moments.tolist()
             model = self._model(name)
             if model is None:
                 self._reject(PREDICTIONS, [(i, self._too_many_models(name)) for i in index], records)
@@ -171,7 +173,8 @@ class IngestFold:
         decoded = self._label_decoder.decode_batch(records.values, records.timestamps_ms)
         self._counters.consumed[LABELS] += len(records.values)
         self._reject(LABELS, decoded.rejects, records)
-        for name, rows, times, index in _by_model(decoded):
+        for name, rows, moments, index in _by_model(decoded):
+            times = moments.tolist()
             model = self._model(name)
             if model is None:
                 self._reject(LABELS, [(i, self._too_many_models(name)) for i in index], records)
@@ -328,7 +331,7 @@ class IngestFold:
         ]
 
 
-def _by_model(decoded: Decoded[RowT]) -> Iterator[tuple[str, list[RowT], list[int], Sequence[int]]]:
+def _by_model(decoded: Decoded[RowT]) -> Iterator[tuple[str, list[RowT], NDArray[np.int64], Sequence[int]]]:
     """Rows of each model with their times and places in the batch; nothing is copied where there is one model."""
     names = [row.model_name for row in decoded.rows]
     if len(set(names)) <= 1:
@@ -339,7 +342,7 @@ def _by_model(decoded: Decoded[RowT]) -> Iterator[tuple[str, list[RowT], list[in
     for i, name in enumerate(names):
         places.setdefault(name, []).append(i)
     for name, mine in places.items():
-        yield name, _at(decoded.rows, mine), _at(decoded.timestamps, mine), _at(decoded.index, mine)
+        yield name, _at(decoded.rows, mine), decoded.timestamps[mine], _at(decoded.index, mine)
 
 
 def _at(column: Sequence[ItemT], places: Sequence[int]) -> list[ItemT]:

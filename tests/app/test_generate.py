@@ -94,7 +94,7 @@ def test_the_monitor_reads_the_events_of_every_task(outcome: OutcomePolicy) -> N
     truths = LabelDecoder(DecodePolicy()).decode_batch([each.value for each in labels], [each.at_ms for each in labels])
     assert not rows.rejects
     assert not truths.rejects
-    assert rows.timestamps == [each.event_ms for each in predictions]
+    assert rows.timestamps.tolist() == [each.event_ms for each in predictions]
     for row in rows.rows:
         found = predicted(row.prediction, outcome)
         assert found.value is not None if outcome.task is Task.REGRESSION else found.label is not None

@@ -49,7 +49,7 @@ def row_of(row: Any) -> Any:
 
 
 def as_data(decoded: Decoded[Any]) -> Any:
-    return (list(map(row_of, decoded.rows)), decoded.timestamps, decoded.index, decoded.rejects)
+    return (list(map(row_of, decoded.rows)), decoded.timestamps.tolist(), list(decoded.index), decoded.rejects)
 
 
 def same_columns(fast: Decoded[Any], lenient: Decoded[Any]) -> None:
@@ -151,7 +151,7 @@ def test_new_layouts_make_a_new_decoder_and_leave_the_old_one_alone() -> None:
 
 def bounded(decoded: Decoded[Any], values: list[Any]) -> None:
     """Every event has exactly one outcome."""
-    assert sorted(decoded.index + [i for i, _ in decoded.rejects]) == list(range(len(values)))
+    assert sorted([*decoded.index, *(i for i, _ in decoded.rejects)]) == list(range(len(values)))
     assert len(decoded.rows) == len(decoded.timestamps) == len(decoded.index)
     for _, reject in decoded.rejects:
         assert isinstance(reject.reason, RejectReason)
@@ -220,6 +220,6 @@ def test_any_split_into_batches_gives_the_same(events: list[Any], at: int) -> No
     first, second = decoder.decode_batch(values[:at], times[:at]), decoder.decode_batch(values[at:], times[at:])
     shift = len(values[:at])
     assert [*map(row_of, whole.rows)] == [*map(row_of, first.rows + second.rows)]
-    assert whole.timestamps == first.timestamps + second.timestamps
+    assert whole.timestamps.tolist() == [*first.timestamps.tolist(), *second.timestamps.tolist()]
     assert whole.index == first.index + [i + shift for i in second.index]
     assert whole.rejects == first.rejects + [(i + shift, reject) for i, reject in second.rejects]
