@@ -52,7 +52,8 @@ def run(options: Options) -> Result:
     seconds = options.count(100 * RATE, quick=20 * RATE) / RATE
     with bench_space("freshness") as space:
         setting = _Setting(space)
-        watchers = [_Panes(setting), _Metrics(setting), _Endpoint(setting)]
+        metrics = _Metrics(setting)
+        watchers: list[_Watcher] = [_Panes(setting), metrics, _Endpoint(setting)]
         with _running(setting) as monitor:
             producer = _producer(setting, WARM_S + seconds)
             for watcher in watchers:
@@ -70,7 +71,7 @@ def run(options: Options) -> Result:
             for watcher in watchers:
                 watcher.join()
     delays = {watcher.step: watcher.delays(first_ms, last_ms) for watcher in watchers}
-    return _report(delays, used, sent, (last_ms - first_ms) / 1_000, _wrong(watchers[1], sent["by_pane"], delays))
+    return _report(delays, used, sent, (last_ms - first_ms) / 1_000, _wrong(metrics, sent["by_pane"], delays))
 
 
 def _report(
