@@ -5,7 +5,7 @@ numeric: the k+1 fine bins of k edges, (-∞, e₀) [e₀, e₁) … [e₍ₖ₋
 categorical: the categories, then other, unseen, missing, invalid.
 Every event adds exactly one to each feature's slots, so each slice sums to the number of binned events.
 
-Costs of counting: one searchsorted per numeric feature, one dict look-up per category, one bincount for all
+Costs of counting: one grid search of all numeric features, one dict look-up per category, one bincount for all
 features and groups. Exact; vectors of one schema_id add. Leaves to reference/: where edges come from.
 """
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from stream_monitor.errors import ProfileError
 from stream_monitor.events.columns import INVALID, FeatureColumns
+from stream_monitor.sketches.edge_search import EdgeSearch
 from stream_monitor.sketches.hashing import hash_key as hash_of
 from stream_monitor.sketches.hashing import key_id
 
@@ -116,33 +117,16 @@ class BinCounter:
                 mend="set the hash key the profile was built with, or build the profile again",
             )
         self.layout = layout
-        self._edges: list[NDArray[np.float64]] = []
-        self._codes: list[_Codes] = []
         self._output = layout.output
-        bases: list[int] = []
-        gather: list[int] = []
-        self._below: list[int] = []  # working slots of -∞, added to …
-        self._invalid: list[int] = []  # … the public slots of `invalid`
-        at = 0
-        for spec in layout.specs:
-            if isinstance(spec, NumericBins):
-                # Between -max, +∞ and NaN as outer edges one searchsorted tells missing and invalid too:
-                # working slots are -∞, the k+1 fine bins, +∞, NaN.
-                edges = np.array((-np.finfo(np.float64).max, *spec.edges, np.inf, np.nan))
-                self._edges.append(edges)
-                bases.append(at)
-                gather.extend(range(at + 1, at + 1 + spec.fine))
-                gather.extend((at + spec.fine + 2, at + spec.fine + 1))
-                self._below.append(at)
-                self._invalid.append(len(gather) - 1)
-                at += spec.fine + 3
-            else:
-                self._codes.append(_Codes(spec, at, hash_key))
-                gather.extend(range(at, at + spec.size))
-                at += spec.size
-        self._working = at
-        self._bases = np.array(bases, np.intp).reshape(-1, 1)
-        self._gather = np.array(gather, np.intp)
+        numeric = [spec for spec in layout.specs if isinstance(spec, NumericBins)]
+        self._search = EdgeSearch([spec.edges for spec in numeric])
+        starts = [layout.slice(spec.name).start for spec in numeric]
+        self._starts = np.array(starts, np.intp).reshape(-1, 1)
+        self._codes = [
+            _Codes(spec, layout.slice(spec.name).start, hash_key)
+            for spec in layout.specs
+            if isinstance(spec, CategoricalBins)
+        ]
 
     def count(
         self,
@@ -155,23 +139,24 @@ class BinCounter:
         return self.tally(self.codes(columns, output), groups, n_groups)
 
     def codes(self, columns: FeatureColumns, output: NDArray[np.float64] | Sequence[object] | None) -> NDArray[np.intp]:
-        """The working slot of each event in each feature, for `tally`; shape (features, n).
+        """The slot of each event in each feature, for `tally`; shape (features, n).
 
         `output`: floats (NaN missing, ±inf invalid) or classes (None missing); None: all missing; not looked at
         where the layout has no output.
         """
         n = columns.n
-        numeric: list[NDArray[np.float64]] = list(columns.numeric)
+        numeric = columns.numeric
         categorical: list[Sequence[object]] = list(columns.categorical)
         if isinstance(self._output, NumericBins):
-            numeric.append(np.full(n, np.nan) if output is None else np.asarray(output, np.float64))
+            last = np.full(n, np.nan) if output is None else np.asarray(output, np.float64)
+            numeric = np.concatenate((numeric, last.reshape(1, n)))
         elif self._output is not None:
             categorical.append([None] * n if output is None else list(output))
-        codes = np.empty((len(self._edges) + len(self._codes), n), np.intp)
-        for row, (edges, values) in enumerate(zip(self._edges, numeric, strict=True)):
-            codes[row] = edges.searchsorted(values, side="right")
-        codes[: len(self._edges)] += self._bases
-        for row, (memo, column) in enumerate(zip(self._codes, categorical, strict=True), len(self._edges)):
+        if len(numeric) != len(self._starts):
+            raise ValueError(f"the layout has {len(self._starts)} numeric features, found {len(numeric)} columns")
+        codes = np.empty((len(numeric) + len(self._codes), n), np.intp)
+        np.add(self._search.slots(numeric), self._starts, out=codes[: len(numeric)])
+        for row, (memo, column) in enumerate(zip(self._codes, categorical, strict=True), len(numeric)):
             codes[row] = np.fromiter(map(memo.__getitem__, column), np.intp, n)
         return codes
 
@@ -180,15 +165,13 @@ class BinCounter:
     ) -> NDArray[np.int64]:
         """Counts of shape (n_groups, layout.size) from `codes`, which stay as they are: several groupings of one
         batch (segments) share them. `groups`: 0 ≤ group < n_groups for each event; None: all in group 0."""
-        flat = codes if groups is None else codes + groups * self._working
-        working = np.bincount(flat.ravel(), minlength=n_groups * self._working).reshape(n_groups, self._working)
-        counts = working[:, self._gather]
-        counts[:, self._invalid] += working[:, self._below]
-        return counts
+        size = self.layout.size
+        flat = codes if groups is None or n_groups == 1 else codes + groups * size
+        return np.bincount(flat.ravel(), minlength=n_groups * size).reshape(n_groups, size)
 
 
 class _Codes(dict[object, int]):
-    """Working slot of each category met so far; a miss asks the rules and is remembered up to a limit, since a
+    """Slot of each category met so far; a miss asks the rules and is remembered up to a limit, since a
     feature may bring a new text with every event."""
 
     def __init__(self, spec: CategoricalBins, base: int, hash_key: bytes) -> None:

@@ -221,5 +221,5 @@ def test_any_split_into_batches_gives_the_same(events: list[Any], at: int) -> No
     shift = len(values[:at])
     assert [*map(row_of, whole.rows)] == [*map(row_of, first.rows + second.rows)]
     assert whole.timestamps.tolist() == [*first.timestamps.tolist(), *second.timestamps.tolist()]
-    assert whole.index == first.index + [i + shift for i in second.index]
+    assert list(whole.index) == [*first.index, *(i + shift for i in second.index)]
     assert whole.rejects == first.rejects + [(i + shift, reject) for i, reject in second.rejects]
