@@ -13,9 +13,12 @@ A label that is none of the known classes stays as it is, for the caller to coun
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from stream_monitor.events.label import LabelEvent
 from stream_monitor.events.policy import OutcomePolicy, Task
@@ -49,6 +52,21 @@ class Actual(Struct, frozen=True, gc=False):
     value: float | None
 
 
+class PredictedColumns(NamedTuple):
+    """`Predicted` of many, as columns: NaN for no score and no value. `by_class` None: nobody gave scores by class."""
+
+    labels: list[str | None]
+    scores: NDArray[np.float64]
+    values: NDArray[np.float64]
+    by_class: list[dict[str, float] | None] | None
+
+    def at(self, places: NDArray[np.intp]) -> PredictedColumns:
+        """The columns of some of them."""
+        by_class = None if self.by_class is None else [self.by_class[i] for i in places.tolist()]
+        labels = [self.labels[i] for i in places.tolist()]
+        return PredictedColumns(labels, self.scores[places], self.values[places], by_class)
+
+
 def canonical_class(value: str | float | bool, policy: OutcomePolicy) -> str:
     """The one spelling of a class. Configured aliases come before those for 1/true and 0/false."""
     text = value if isinstance(value, str) else canonical_scalar(value)
@@ -76,12 +94,6 @@ def known_classes(policy: OutcomePolicy) -> tuple[str, ...]:
     return policy.classes
 
 
-def is_known(label: str, policy: OutcomePolicy) -> bool:
-    """Whether a label, as predicted() or actual() gives it, is counted as a class."""
-    known = known_classes(policy)
-    return not known or label in known
-
-
 def predicted(body: PredictionBody, policy: OutcomePolicy) -> Predicted:
     label = None if body.label is None else _class(body.label, policy)
     scores = None if body.scores is None else _by_class(body.scores, policy)
@@ -96,9 +108,33 @@ def predicted(body: PredictionBody, policy: OutcomePolicy) -> Predicted:
     return Predicted(label, None, body.value, scores)
 
 
+def predicted_columns(bodies: Sequence[PredictionBody], policy: OutcomePolicy) -> PredictedColumns:
+    """What `predicted` says of each body; of binary models that give P(positive class) without a loop."""
+    if policy.task is Task.BINARY and policy.score_of == "positive":
+        scores = np.array([body.score for body in bodies], np.float64)  # None becomes NaN
+        silent = ([body.label for body in bodies], [body.scores for body in bodies])
+        if np.isfinite(scores).all() and all(column.count(None) == len(bodies) for column in silent):
+            negative, positive = known_classes(policy)
+            at_least = (scores >= policy.decision_threshold).tolist()
+            labels: list[str | None] = [positive if each else negative for each in at_least]
+            return PredictedColumns(labels, scores, np.array([body.value for body in bodies], np.float64), None)
+    says = [predicted(body, policy) for body in bodies]
+    by_class = [each.scores for each in says]
+    return PredictedColumns(
+        [each.label for each in says],
+        np.array([each.score for each in says], np.float64),
+        np.array([each.value for each in says], np.float64),
+        by_class if any(by_class) else None,
+    )
+
+
 def actual(event: LabelEvent, policy: OutcomePolicy) -> Actual:
-    label = event.actual.label
-    return Actual(None if label is None else _class(label, policy), event.actual.value)
+    return Actual(actual_class(event.actual.label, policy), event.actual.value)
+
+
+def actual_class(label: str | float | bool | None, policy: OutcomePolicy) -> str | None:
+    """The canonical class of a label event's `actual.label`."""
+    return None if label is None else _class(label, policy)
 
 
 def _class(value: str | float | bool, policy: OutcomePolicy) -> str:

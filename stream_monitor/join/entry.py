@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from stream_monitor.errors import FormatError
 from stream_monitor.join.policy import MAX_LABELS_KEPT
 
 
@@ -94,22 +93,6 @@ class Effect(NamedTuple):
 
 
 _DUPLICATE = Effect(Outcome.DUPLICATE)
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Entry)
-
-
-def encode(entry: Entry) -> bytes:
-    return _encoder.encode(entry)
-
-
-def decode(data: bytes) -> Entry:
-    try:
-        return _decoder.decode(data)
-    except msgspec.DecodeError as error:
-        raise FormatError(
-            f"a join entry must be the msgpack of {Entry.__name__}; found {len(data)} bytes that are not ({error})",
-            mend="delete the instance's join folder: it is rebuilt from Kafka",
-        ) from error
 
 
 def add_prediction(entry: Entry, record: PredictionRecord, join_window_ms: int | None) -> Effect:

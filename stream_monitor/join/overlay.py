@@ -5,44 +5,46 @@ Dropping the overlay undoes everything since the commit; `changes` is what the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from stream_monitor.join.entry import Entry, decode, encode
-from stream_monitor.join.policy import JoinPolicy
-from stream_monitor.join.store import NO_OFFSET, STAMP, Floors, JoinStore, add_floors, stamp
+from stream_monitor.join.store import Floors, JoinStore, add_floors
 
 
 class Overlay:
-    """One overlay serves all partitions of a worker; an entry, once loaded, is the caller's to change in place."""
+    """One overlay serves all partitions of a worker."""
 
     def __init__(self, store: JoinStore) -> None:
         self._store = store
-        self._entries: dict[int, dict[bytes, tuple[Entry, JoinPolicy]]] = {}
+        self._entries: dict[int, dict[bytes, bytes]] = {}
+        self._floors: dict[int, dict[int, Floors]] = {}
 
-    def load(self, partition: int, keys: Sequence[bytes], policy: JoinPolicy) -> list[Entry]:
-        """The entries of `keys`, new ones where there was none; equal keys give the same object."""
-        mine = self._entries.setdefault(partition, {})
-        absent = [key for key in dict.fromkeys(keys) if key not in mine]
+    def load(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The newest entries of `keys`, which must differ; None where there is none."""
+        mine = self._entries.get(partition)
+        if not mine:
+            return list(self._store.get_many(partition, keys))
+        found = [mine.get(key) for key in keys]
+        absent = [i for i, entry in enumerate(found) if entry is None]
         if absent:
-            for key, data in zip(absent, self._store.get_many(partition, absent), strict=True):
-                mine[key] = (Entry() if data is None else decode(data[STAMP.size :]), policy)
-        return [mine[key][0] for key in keys]
+            for i, entry in zip(absent, self._store.get_many(partition, [keys[i] for i in absent]), strict=True):
+                found[i] = entry
+        return found
 
-    def changes(self, partition: int) -> tuple[dict[bytes, bytes], dict[int, Floors]]:
-        """The changed entries with their stamps, and what they need of the topics."""
-        entries: dict[bytes, bytes] = {}
-        floors: dict[int, Floors] = {}
-        for key, (entry, policy) in self._entries.get(partition, {}).items():
-            expires = policy.expires_ms(entry.newest_ms)
-            entries[key] = stamp(expires) + encode(entry)
-            prediction, label = entry.floors()
-            need = Floors(NO_OFFSET if prediction is None else prediction, NO_OFFSET if label is None else label)
-            add_floors(floors, {expires: need})
-        return entries, floors
+    def put(
+        self, partition: int, keys: Iterable[bytes], entries: Iterable[bytes], floors: Mapping[int, Floors]
+    ) -> None:
+        """Change entries; `floors` are the offsets they need, by their expires_ms."""
+        self._entries.setdefault(partition, {}).update(zip(keys, entries, strict=True))
+        add_floors(self._floors.setdefault(partition, {}), floors)
+
+    def changes(self, partition: int) -> tuple[Mapping[bytes, bytes], Mapping[int, Floors]]:
+        """The changed entries, and what they need of the topics."""
+        return self._entries.get(partition, {}), self._floors.get(partition, {})
 
     def drop(self, partition: int | None = None) -> None:
         """Forget the changes of one partition, or of all."""
-        if partition is None:
-            self._entries.clear()
-        else:
-            self._entries.pop(partition, None)
+        for known in (self._entries, self._floors):
+            if partition is None:
+                known.clear()
+            else:
+                known.pop(partition, None)

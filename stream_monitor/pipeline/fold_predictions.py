@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.events.columns import FeatureLayout, feature_columns, raw_features
-from stream_monitor.events.outcome import predicted
-from stream_monitor.events.policy import OutcomePolicy, Task
+from stream_monitor.events.outcome import PredictedColumns
+from stream_monitor.events.policy import Task
 from stream_monitor.events.prediction import PredictionRow
 from stream_monitor.pipeline.book import PaneBook, PaneKey, Segment, segments_of
 from stream_monitor.pipeline.policy import ModelPolicy
@@ -24,6 +24,8 @@ from stream_monitor.sketches.bins import BinCounter
 from stream_monitor.sketches.ddsketch import DDSketch
 from stream_monitor.sketches.exact_sum import ExactSum
 from stream_monitor.sketches.pane import PredictionPane
+
+OutputColumn = NDArray[np.float64] | Sequence[object]
 
 
 class PredictionFolder:
@@ -36,7 +38,9 @@ class PredictionFolder:
         self.layout: FeatureLayout | None = None if profile is None else feature_layout(profile)
         self._counter = None if profile is None else BinCounter(bin_layout(profile), hash_key)
 
-    def fold(self, rows: Sequence[PredictionRow], timestamps: Sequence[int], book: PaneBook) -> NDArray[np.float64]:
+    def fold(
+        self, rows: Sequence[PredictionRow], says: PredictedColumns, moments: NDArray[np.int64], book: PaneBook
+    ) -> NDArray[np.float64]:
         """Add rows (already without duplicates) to their panes, in the overall series and each segment.
 
         Returns their latencies in seconds, NaN where there is none.
@@ -45,11 +49,11 @@ class PredictionFolder:
             return np.empty(0)
         policy = self._policy
         pane_ms = policy.pane_ms
-        moments = np.fromiter(timestamps, np.int64, len(timestamps))
         starts = moments - moments % pane_ms
-        latencies = _floats([row.latency_seconds for row in rows])
-        counts = self._binned(rows, moments)
-        raw = self._raw(rows)
+        latencies = np.array([row.latency_seconds for row in rows], np.float64)  # None becomes NaN
+        output = output_column(says, policy.outcome.task)
+        counts = self._binned(rows, output, moments)
+        raw = self._raw(rows, output)
         versions = [row.model_version for row in rows]
         levels: list[Sequence[Segment]] = [list(repeat((), len(rows)))]
         if policy.segments:
@@ -67,22 +71,21 @@ class PredictionFolder:
                 mine = slice(None) if len(keys) == 1 else groups == group
                 _add_latencies(pane, latencies[mine])
                 if raw is not None and not key.segment:
-                    features, output = raw
+                    features, outputs = raw
                     at = np.flatnonzero(groups == group).tolist()
                     pane.add_raw(
-                        {n: [v[i] for i in at] for n, v in features.items()}, [output[i] for i in at], self._hash_key
+                        {n: [v[i] for i in at] for n, v in features.items()}, [outputs[i] for i in at], self._hash_key
                     )
         return latencies
 
     def _binned(
-        self, rows: Sequence[PredictionRow], moments: NDArray[np.int64]
+        self, rows: Sequence[PredictionRow], output: OutputColumn, moments: NDArray[np.int64]
     ) -> Callable[[NDArray[np.intp], int], NDArray[np.int64]] | None:
         """A function (groups, n_groups) → counts, or None where nothing is binned."""
         if self._counter is None or self.layout is None or self.profile is None:
             return None
         counter = self._counter
         columns = feature_columns([row.features for row in rows], self.layout)
-        output = output_column(rows, self._policy.outcome)
         since = self.profile.effective_from
         early = None if since is None else moments < since
         codes = counter.codes(columns, output)
@@ -95,26 +98,20 @@ class PredictionFolder:
 
         return tally
 
-    def _raw(self, rows: Sequence[PredictionRow]) -> tuple[dict[str, list[object]], list[object]] | None:
+    def _raw(
+        self, rows: Sequence[PredictionRow], output: OutputColumn
+    ) -> tuple[dict[str, list[object]], list[object]] | None:
         if self.profile is not None or self._policy.reference.kind != "bootstrap":
             return None
-        column = output_column(rows, self._policy.outcome)
-        output = [None if v != v else v for v in column.tolist()] if isinstance(column, np.ndarray) else column
-        return raw_features([row.features for row in rows]), list(output)
+        known = [None if v != v else v for v in output.tolist()] if isinstance(output, np.ndarray) else list(output)
+        return raw_features([row.features for row in rows]), known
 
 
-def output_column(rows: Sequence[PredictionRow], outcome: OutcomePolicy) -> NDArray[np.float64] | list[object]:
+def output_column(says: PredictedColumns, task: Task) -> OutputColumn:
     """What PSI is of: the score of a binary model, the class of a multiclass one, the value of a regression."""
-    bodies = [row.prediction for row in rows]
-    if outcome.task is Task.REGRESSION:
-        return _floats([body.value for body in bodies])
-    if outcome.task is Task.BINARY:
-        if outcome.score_of == "positive":
-            scores = [body.score for body in bodies]
-            if None not in scores:
-                return _floats(scores)
-        return _floats([predicted(body, outcome).score for body in bodies])
-    return [predicted(body, outcome).label for body in bodies]
+    if task is Task.REGRESSION:
+        return says.values
+    return says.scores if task is Task.BINARY else says.labels
 
 
 def _add_latencies(pane: PredictionPane, seconds: NDArray[np.float64]) -> None:
@@ -124,10 +121,6 @@ def _add_latencies(pane: PredictionPane, seconds: NDArray[np.float64]) -> None:
             pane.latency, pane.latency_sum = DDSketch(), ExactSum()
         pane.latency.update(known)
         pane.latency_sum.update(known)
-
-
-def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
-    return np.array(values, np.float64)  # None becomes NaN
 
 
 def _grouped(

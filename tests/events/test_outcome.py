@@ -13,9 +13,9 @@ from stream_monitor.events.label import ActualBody, LabelEvent
 from stream_monitor.events.outcome import (
     actual,
     canonical_class,
-    is_known,
     known_classes,
     predicted,
+    predicted_columns,
 )
 from stream_monitor.events.policy import OutcomePolicy, Task
 from stream_monitor.events.prediction import PredictionBody
@@ -85,14 +85,13 @@ def test_one_class_against_the_rest_where_the_rest_has_no_name() -> None:
     assert [truth(x, policy) for x in ("yes", "no", "maybe", None)] == ["yes", "not_yes", "not_yes", None]
     three = OutcomePolicy(Task.BINARY, "a", classes=("a", "b", "c"))
     assert [truth(x, three) for x in ("a", "b", "z")] == ["a", "not_a", "z"]
-    assert [is_known(x, three) for x in ("a", "not_a", "z")] == [True, True, False]
+    assert known_classes(three) == ("not_a", "a")
 
 
 def test_unknown_classes_stay_visible() -> None:
     assert truth("2", ONE) == "2"
-    assert not is_known("2", ONE)
-    assert is_known("anything", MANY)
-    assert not is_known("d", OutcomePolicy(Task.MULTICLASS, classes=("a", "b")))
+    assert "2" not in known_classes(ONE)
+    assert known_classes(MANY) == ()
 
 
 def test_the_threshold_decides_only_where_no_label_is_given() -> None:
@@ -133,3 +132,26 @@ def test_policies_that_mean_nothing_are_refused() -> None:
         OutcomePolicy(Task.BINARY)
     with pytest.raises(ValueError, match="not among classes"):
         OutcomePolicy(Task.BINARY, "1", classes=("a", "b"))
+
+
+bodies = st.builds(
+    PredictionBody,
+    label=st.none() | st.sampled_from(["1", "0", "2", 1, True, 0.0]),
+    score=st.none() | st.sampled_from([0.0, 0.5, 0.7, 1.0, 3.0, math.inf]),
+    scores=st.none() | st.just({"1": 0.2, "0": 0.8}),
+    value=st.none() | st.sampled_from([1.5, math.inf]),
+)
+
+
+@given(
+    st.lists(bodies, max_size=5) | st.lists(st.builds(PredictionBody, score=st.floats(0, 1)), max_size=5),
+    st.sampled_from([ONE, MANY, OutcomePolicy(Task.BINARY, "1", score_of="predicted"), OutcomePolicy(Task.REGRESSION)]),
+)
+def test_columns_say_what_each_body_says(some: list[PredictionBody], policy: OutcomePolicy) -> None:
+    columns = predicted_columns(some, policy)
+    says = [predicted(body, policy) for body in some]
+    assert columns.labels == [each.label for each in says]
+    assert [None if x != x else x for x in columns.scores.tolist()] == [each.score for each in says]
+    assert [None if x != x else x for x in columns.values.tolist()] == [each.value for each in says]
+    by_class = columns.by_class or [None] * len(some)
+    assert by_class == [each.scores for each in says]

@@ -12,8 +12,6 @@ from stream_monitor.join.entry import (
     PredictionRecord,
     add_label,
     add_prediction,
-    decode,
-    encode,
 )
 
 WINDOW = 100
@@ -85,13 +83,6 @@ def test_each_version_brings_its_own_self_contained_label() -> None:
     again = LabelRecord(12, "1", None, 3, carries=prediction("2"))
     assert add_label(entry, again, WINDOW).outcome is Outcome.DUPLICATE
     assert [known.version for known in entry.predictions] == ["1", "2"]
-
-
-def test_bytes_round_trip() -> None:
-    entry = Entry()
-    add_prediction(entry, prediction("7", at=3), WINDOW)
-    add_label(entry, LabelRecord(4, None, 1.5, 2, carries=prediction("8")), WINDOW)
-    assert decode(encode(entry)) == entry
 
 
 def distinct_labels(draws: list[tuple[int, str]]) -> list[LabelRecord]:

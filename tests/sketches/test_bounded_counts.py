@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare, kstest
 
-from stream_monitor.sketches.bottom_k import BottomK
+from stream_monitor.sketches.bottom_k import BottomK, sample_hashes
 from stream_monitor.sketches.confusion import OTHER_CLASS, Confusion
 from stream_monitor.sketches.hashing import hash64, hash_key, key_id
 from stream_monitor.sketches.key_counts import KeyCounts
@@ -101,10 +102,34 @@ def test_the_sample_is_the_k_smallest_hashes_and_is_fed_in_time_order() -> None:
     for start in range(0, 500, 50):
         part = slice(start, start + 50)
         sketch.add_many(ids[part], moments[part], [1.0] * 50)
-    chosen = sorted(range(500), key=lambda i: hash64(ids[i]))[:64]
+    hashes = sample_hashes(ids).tolist()
+    chosen = sorted(range(500), key=hashes.__getitem__)[:64]
     assert [s.prediction_id for s in sketch.entries] == [ids[i] for i in chosen]
     assert [(s.label_ms, s.prediction_id) for s in sketch.ordered()] == sorted((moments[i], ids[i]) for i in chosen)
     assert all(s.error == 1.0 and s.score is None for s in sketch.entries)
+
+
+def test_the_sample_of_numbered_ids_is_even_over_their_numbers() -> None:
+    # crc32 alone is linear: of ids that count up it would pick in patterns.
+    for text in ("pred-{:012d}", "{}", "0198c0de-0000-7000-8000-{:012x}"):
+        hashes = sample_hashes([text.format(i) for i in range(20_000)])
+        chosen = np.argsort(hashes)[:2_000]
+        for period in (2, 7, 10, 16, 64, 1_000):
+            shares = np.bincount(chosen % period, minlength=period)
+            assert chisquare(shares).pvalue > 1e-4, (text, period)
+        assert kstest(chosen / 20_000, "uniform").pvalue > 1e-4
+
+
+def test_only_candidates_can_enter_the_sample() -> None:
+    ids = [f"id{i}" for i in range(300)]
+    whole, chosen = BottomK(k=16), BottomK(k=16)
+    for start in range(0, 300, 60):
+        part = ids[start : start + 60]
+        places = chosen.candidates(sample_hashes(part)).tolist()
+        assert len(places) <= 16
+        chosen.add_many([part[i] for i in places], [1] * len(places))
+        whole.add_many(part, [1] * 60)
+    assert chosen.entries == whole.entries
 
 
 def test_an_entry_added_twice_counts_twice() -> None:
