@@ -1,36 +1,17 @@
-"""How commands end: an error raised on purpose is one sentence on stderr and its own exit code, never a traceback."""
+"""What is said of an error raised on purpose: one sentence on stderr, never a traceback."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import typer
-from typer.core import TyperGroup
 
-from stream_monitor.cli.options import config_named
 from stream_monitor.errors import ConfigError, StreamMonitorError
 
 _ANY_CONFIG: Final = re.compile(r"(?<=-c )FILE\b|(?<=bootstrap\.servers in )FILE\b")  # in commands that mend
-
-
-class Commands(TyperGroup):
-    """A command group whose commands may raise StreamMonitorError."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except StreamMonitorError as error:
-            say(error, config_named(ctx))
-            raise typer.Exit(error.exit_code) from None
-        except BrokenPipeError:
-            # The reader of our output (head, less) has gone; the flush at exit must not meet the closed pipe again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
 
 
 def say(error: StreamMonitorError, config: Path | None = None) -> None:

@@ -1,6 +1,6 @@
 """The command line: `stream-monitor COMMAND`. One file a command; this one only puts them together.
 
-Heavy modules (confluent-kafka, numpy, scipy, pydantic) are imported inside the commands, so that `--help` is quick.
+Heavy modules (confluent-kafka, numpy, pydantic, rich) are imported inside the commands, so that `--help` is quick.
 Exit codes: 0 ok, 1 failure while running, 2 wrong usage, 3 drift found, 78 wrong config.
 """
 
@@ -12,15 +12,11 @@ import typer
 
 from stream_monitor import __version__
 from stream_monitor.cli import backtest, demo, doctor, generate, init, profile, run, schema, topics, validate
-from stream_monitor.cli.failures import Commands
+from stream_monitor.cli.group import command_group
 
-app = typer.Typer(
+app = command_group(
+    "Monitors machine-learning models: predictions and labels from Kafka in, drift and alerts out.",
     name="stream-monitor",
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Monitors machine-learning models: predictions and labels from Kafka in, drift and alerts out.",
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_monitor.cli.failures import Commands
+from stream_monitor.cli.group import command_group
 from stream_monitor.cli.options import DEFAULT_CONFIG, ConfigFile
 from stream_monitor.errors import StreamMonitorError, UsageError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stream_monitor.app.profile_data import ReferenceRows
     from stream_monitor.events.columns import FeatureKind
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, help="Reference profiles: what the stream is compared with.")
+app = command_group("Reference profiles: what the stream is compared with.")
 
 
 @app.callback()

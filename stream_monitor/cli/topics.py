@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from stream_monitor.cli.failures import Commands
+from stream_monitor.cli.group import command_group
 from stream_monitor.cli.options import DEFAULT_CONFIG, ConfigFile
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, help="The topics that the monitor reads and writes.")
+app = command_group("The topics that the monitor reads and writes.")
 
 
 @app.callback()

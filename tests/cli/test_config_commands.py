@@ -115,19 +115,3 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     said = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, check=False)
     assert said.returncode == 0
     assert said.stderr == ""
-
-
-def test_help_names_every_command(run: Run) -> None:
-    text = run("--help").stdout
-    for command in ("init", "validate", "topics", "profile", "schema", "run", "backtest", "doctor"):
-        assert command in text
-
-
-def test_help_imports_nothing_heavy() -> None:
-    check = (
-        "import sys, stream_monitor.cli.main; "
-        "heavy = {'numpy', 'scipy', 'pydantic', 'confluent_kafka', 'river', 'faust', 'aiohttp', 'rocksdict'}; "
-        "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
-    )
-    said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stderr
