@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Mapping
 
 from stream_monitor.app.broker import admin_client, topic_names
+from stream_monitor.app.garbage import collect_seldom
 from stream_monitor.app.instance import Instance
 from stream_monitor.app.parts import Part
 from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher
 from stream_monitor.app.setup import Setup
+from stream_monitor.detectors.detector import prepare as prepare_detectors
 from stream_monitor.export.board import Board
 from stream_monitor.kafka.evaluate import EvaluateSettings, EvaluateStage, evaluate_policy
 from stream_monitor.kafka.ingest import IngestSettings, IngestStage, ingest_loop, ingest_policy
@@ -61,6 +62,8 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
     publisher = EvaluatePublisher(board, setup.policies, setup.profiles)
 
     def run(stop: threading.Event) -> None:
+        if any(model.detectors for model in setup.policies.models.values()):
+            prepare_detectors()
         stage = EvaluateStage(
             setup.policies,
             setup.profiles,
@@ -74,14 +77,6 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
         Loop(stage, policy, on_snapshot=publisher.on_snapshot).run(stop)
 
     return Part("evaluate", run, lambda: publisher.committed)
-
-
-def collect_seldom() -> None:
-    """Let the cyclic garbage collector run seldom: between two flushes a batch of rows and join entries is alive, none
-    of it in cycles, and going through it again and again is a fifth of ingest's time with labels on."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
 
 
 def _counts(setup: Setup) -> dict[str, int]:

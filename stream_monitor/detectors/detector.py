@@ -21,7 +21,6 @@ from math import isfinite
 from typing import Any, Protocol, Self
 
 import msgspec
-from river.drift import ADWIN, PageHinkley
 
 from stream_monitor.detectors import allowlist
 from stream_monitor.detectors.policy import DetectorPolicy
@@ -32,6 +31,11 @@ FORMAT_VERSION = 1
 MAX_VALUE = 1e100
 
 
+def prepare() -> None:
+    """Import river, which takes a second and 100 MB, now and not with the first detector. Who has none never does."""
+    import river.drift  # noqa: F401
+
+
 class _Core(Protocol):
     """Takes one scaled value: +1 if the mean has risen, −1 if it has fallen, 0 if nothing is found."""
 
@@ -40,6 +44,8 @@ class _Core(Protocol):
 
 class _Adwin:
     def __init__(self, policy: DetectorPolicy) -> None:
+        from river.drift import ADWIN
+
         self._adwin = ADWIN(
             delta=policy.parameter("delta"),
             clock=int(policy.parameter("clock")),
@@ -59,6 +65,8 @@ class _PageHinkley:
     """Two one-sided tests side by side: river's two-sided one does not say which side it was."""
 
     def __init__(self, policy: DetectorPolicy) -> None:
+        from river.drift import PageHinkley
+
         self._up, self._down = (
             PageHinkley(
                 delta=policy.parameter("delta"),
