@@ -1,24 +1,29 @@
 """Backtest over files: drives the two folds, writes what they publish, and keeps a short summary.
 
 Promises that the output files appear whole or not at all, and that the events in them are those of a live run over
-the same input. Costs the memory of the folds, not of the files.
+the same input. Costs the memory of the folds, not of the files: predictions that wait for their labels are on disk,
+in the folder of the output.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
+from stream_monitor.app.garbage import collecting_seldom
 from stream_monitor.app.setup import Setup
 from stream_monitor.errors import StreamMonitorError, UsageError
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent, segment_label
 from stream_monitor.events.names import METRICS, Status
+from stream_monitor.join.store import JoinStore
 from stream_monitor.pipeline.backtest import Step, backtest
 
 METRICS_FILE = "metrics.ndjson"
@@ -26,6 +31,9 @@ ALERTS_FILE = "alerts.ndjson"
 DEAD_LETTERS_FILE = "dead-letters.ndjson"
 _SUMMARISED = {"drift", "performance"}
 _MOST_ALERTS = 20
+_JOIN_FOLDER = ".join.partial"
+# Half as long a line as with Python's own 8 kB, which a block of long lines does not fit.
+_READ_BYTES = 128 * 1024
 
 Progress = Callable[[int], None]  # called with the bytes read since the last call
 
@@ -92,13 +100,15 @@ def run_backtest(
     """Reads both files in their own order and writes `metrics.ndjson`, `alerts.ndjson` and `dead-letters.ndjson`."""
     report = Report()
     with ExitStack() as stack:
+        stack.enter_context(collecting_seldom())
         outputs = [
             stack.enter_context(_WholeFile(folder, name)) for name in (METRICS_FILE, ALERTS_FILE, DEAD_LETTERS_FILE)
         ]
         metrics, alerts, dead_letters = (output.file for output in outputs)
         lines = _lines(stack, predictions, progress)
-        truths = iter(()) if labels is None else _lines(stack, labels, progress)
-        for step in backtest(setup.policies, setup.decode, setup.profiles, lines, truths):
+        truths: Iterable[bytes] = () if labels is None else _lines(stack, labels, progress)
+        store = stack.enter_context(_join_store(setup, folder))
+        for step in backtest(setup.policies, setup.decode, setup.profiles, lines, truths, store=store):
             report.take(step)
             metrics.writelines(event.encode() + b"\n" for event in step.output.metrics)
             alerts.writelines(event.encode() + b"\n" for event in step.output.alerts)
@@ -116,19 +126,36 @@ def alert_line(alert: AlertEvent) -> tuple[str, str, str, str]:
     return alert.labels.get("alertname", ""), alert.labels.get("severity", ""), subject, alert.starts_at
 
 
-def _lines(stack: ExitStack, path: Path, progress: Progress) -> Iterator[bytes]:
+@contextmanager
+def _join_store(setup: Setup, folder: Path) -> Iterator[JoinStore | None]:
+    """An empty one, on disk; None where nothing is joined."""
+    if all(model.join is None for model in [*setup.policies.models.values(), setup.policies.unlisted]):
+        yield None
+        return
+    from stream_monitor.kafka.join_store import RocksJoinStore
+
+    path = folder / _JOIN_FOLDER
+    shutil.rmtree(path, ignore_errors=True)  # of one that was killed
     try:
-        file = stack.enter_context(path.open("rb"))
+        with closing(RocksJoinStore(path)) as store:
+            yield store
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _lines(stack: ExitStack, path: Path, progress: Progress) -> Iterator[bytes]:
+    """Lines that are not blank, stripped, some hundreds ahead."""
+    try:
+        file = stack.enter_context(path.open("rb", buffering=_READ_BYTES))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
-    def lines() -> Iterator[bytes]:
-        for line in file:
-            progress(len(line))
-            if stripped := line.strip():
-                yield stripped
+    def blocks() -> Iterator[list[bytes]]:
+        while block := file.readlines(_READ_BYTES // 2):
+            progress(sum(map(len, block)))
+            yield [stripped for line in block if (stripped := line.strip())]
 
-    return lines()
+    return chain.from_iterable(blocks())
 
 
 class _WholeFile:
