@@ -13,7 +13,7 @@ from rich.text import Text
 from stream_monitor.app.demo_plan import MODEL, DemoPlan
 from stream_monitor.app.demo_story import AlertLine, Story, Trend, described
 from stream_monitor.app.generate import Phase
-from stream_monitor.app.generate_kafka import Sent
+from stream_monitor.app.generate_sent import Sent
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _TREND = 16  # windows shown

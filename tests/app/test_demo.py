@@ -16,7 +16,7 @@ from stream_monitor.app.demo_plan import MODEL, DemoPlan
 from stream_monitor.app.demo_quiet import logs_to, without_overrides
 from stream_monitor.app.demo_story import Story
 from stream_monitor.app.generate import Phase
-from stream_monitor.app.generate_kafka import Sent
+from stream_monitor.app.generate_sent import Sent
 from stream_monitor.cli.demo_screen import frame, spark
 from stream_monitor.errors import UsageError
 from stream_monitor.events.alert import AlertEvent, AlertState
