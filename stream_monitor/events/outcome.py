@@ -66,6 +66,12 @@ class PredictedColumns(NamedTuple):
         labels = [self.labels[i] for i in places.tolist()]
         return PredictedColumns(labels, self.scores[places], self.values[places], by_class)
 
+    def output(self, task: Task) -> OutputColumn:
+        """As `output_column`."""
+        if task is Task.REGRESSION:
+            return self.values
+        return self.scores if task is Task.BINARY else self.labels
+
 
 def canonical_class(value: str | float | bool, policy: OutcomePolicy) -> str:
     """The one spelling of a class. Configured aliases come before those for 1/true and 0/false."""
@@ -106,6 +112,20 @@ def predicted(body: PredictionBody, policy: OutcomePolicy) -> Predicted:
     if policy.task is Task.MULTICLASS and label is None and scores:
         label = _most_likely(scores)
     return Predicted(label, None, body.value, scores)
+
+
+OutputColumn = NDArray[np.float64] | Sequence[object]
+
+
+def output_column(bodies: Sequence[PredictionBody], policy: OutcomePolicy) -> OutputColumn:
+    """What PSI is of: the score of a binary model, the class of a multiclass one, the value of a regression."""
+    if policy.task is Task.REGRESSION:
+        return np.array([body.value for body in bodies], np.float64)  # None becomes NaN
+    if policy.task is Task.BINARY and policy.score_of == "positive":
+        scores = [body.score for body in bodies]
+        if None not in scores:
+            return np.array(scores, np.float64)
+    return predicted_columns(bodies, policy).output(policy.task)
 
 
 def predicted_columns(bodies: Sequence[PredictionBody], policy: OutcomePolicy) -> PredictedColumns:

@@ -7,14 +7,13 @@ update a pane.  What it costs beside parsing is in docs/performance.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.events.columns import FeatureLayout, feature_columns, raw_features
-from stream_monitor.events.outcome import PredictedColumns
-from stream_monitor.events.policy import Task
+from stream_monitor.events.outcome import OutputColumn
 from stream_monitor.events.prediction import PredictionRow
 from stream_monitor.pipeline.book import PaneBook, PaneKey, Segment, segments_of
 from stream_monitor.pipeline.policy import ModelPolicy
@@ -25,7 +24,7 @@ from stream_monitor.sketches.ddsketch import DDSketch
 from stream_monitor.sketches.exact_sum import ExactSum
 from stream_monitor.sketches.pane import PredictionPane
 
-OutputColumn = NDArray[np.float64] | Sequence[object]
+ItemT = TypeVar("ItemT")
 
 
 class PredictionFolder:
@@ -39,43 +38,45 @@ class PredictionFolder:
         self._counter = None if profile is None else BinCounter(bin_layout(profile), hash_key)
 
     def fold(
-        self, rows: Sequence[PredictionRow], says: PredictedColumns, moments: NDArray[np.int64], book: PaneBook
+        self, rows: Sequence[PredictionRow], output: OutputColumn, moments: NDArray[np.int64], book: PaneBook
     ) -> NDArray[np.float64]:
         """Add rows (already without duplicates) to their panes, in the overall series and each segment.
 
-        Returns their latencies in seconds, NaN where there is none.
+        `output`: what PSI is of; `moments`: event times, ms. Returns latencies in seconds, NaN where there is none.
         """
         if not rows:
             return np.empty(0)
         policy = self._policy
         pane_ms = policy.pane_ms
-        starts = moments - moments % pane_ms
         latencies = np.array([row.latency_seconds for row in rows], np.float64)  # None becomes NaN
-        output = output_column(says, policy.outcome.task)
         counts = self._binned(rows, output, moments)
         raw = self._raw(rows, output)
-        versions = [row.model_version for row in rows]
-        levels: list[Sequence[Segment]] = [list(repeat((), len(rows)))]
+        version, names = _numbered([row.model_version for row in rows])
+        starts, panes = np.unique(moments - moments % pane_ms, return_inverse=True)
+        levels: list[tuple[NDArray[np.intp], list[Segment]]] = [(np.zeros(len(rows), np.intp), [()])]
         if policy.segments:
             by_row = [segments_of(row.tags, policy.segments) for row in rows]
-            levels.extend([row[level] for row in by_row] for level in range(1, len(policy.segments) + 1))
-        for level in levels:
-            groups, keys = _grouped(policy.name, versions, level, starts.tolist())
-            sizes = np.bincount(groups, minlength=len(keys))
+            levels.extend(_numbered([row[level] for row in by_row]) for level in range(1, len(policy.segments) + 1))
+        for segment, segments in levels:
+            # The (version, segment, pane) of each row as one number; those that occur are numbered anew.
+            found = (version * len(segments) + segment) * len(starts) + panes
+            keys, groups = np.unique(found, return_inverse=True) if found.any() else (found[:1], found)
+            sizes = np.bincount(groups, minlength=len(keys)).tolist()
             table = None if counts is None else counts(groups, len(keys))
-            for group, key in enumerate(keys):
-                pane = book.predictions(key)
-                pane.n += int(sizes[group])
+            for group, key in enumerate(keys.tolist()):
+                series, at = divmod(key, len(starts))
+                of_version, of_segment = divmod(series, len(segments))
+                pane = book.predictions(PaneKey(policy.name, names[of_version], segments[of_segment], int(starts[at])))
+                pane.n += sizes[group]
                 if table is not None and self.profile is not None and table[group].any():
                     pane.add_binned(self.profile.schema_id, table[group])
                 mine = slice(None) if len(keys) == 1 else groups == group
                 _add_latencies(pane, latencies[mine])
-                if raw is not None and not key.segment:
+                if raw is not None and segments == [()]:
                     features, outputs = raw
-                    at = np.flatnonzero(groups == group).tolist()
-                    pane.add_raw(
-                        {n: [v[i] for i in at] for n, v in features.items()}, [outputs[i] for i in at], self._hash_key
-                    )
+                    places = np.flatnonzero(groups == group).tolist()
+                    columns = {name: [values[i] for i in places] for name, values in features.items()}
+                    pane.add_raw(columns, [outputs[i] for i in places], self._hash_key)
         return latencies
 
     def _binned(
@@ -107,13 +108,6 @@ class PredictionFolder:
         return raw_features([row.features for row in rows]), known
 
 
-def output_column(says: PredictedColumns, task: Task) -> OutputColumn:
-    """What PSI is of: the score of a binary model, the class of a multiclass one, the value of a regression."""
-    if task is Task.REGRESSION:
-        return says.values
-    return says.scores if task is Task.BINARY else says.labels
-
-
 def _add_latencies(pane: PredictionPane, seconds: NDArray[np.float64]) -> None:
     known = seconds[np.isfinite(seconds)]
     if known.size:
@@ -123,14 +117,10 @@ def _add_latencies(pane: PredictionPane, seconds: NDArray[np.float64]) -> None:
         pane.latency_sum.update(known)
 
 
-def _grouped(
-    model: str, versions: Sequence[str], segments: Sequence[Segment], starts: Sequence[int]
-) -> tuple[NDArray[np.intp], list[PaneKey]]:
-    """Number the (version, segment, pane) of each row in order of appearance."""
-    numbers: dict[tuple[str, Segment, int], int] = {}
-    groups = np.fromiter(
-        (numbers.setdefault(key, len(numbers)) for key in zip(versions, segments, starts, strict=True)),
-        np.intp,
-        len(versions),
-    )
-    return groups, [PaneKey(model, version, segment, start) for version, segment, start in numbers]
+def _numbered(column: Sequence[ItemT]) -> tuple[NDArray[np.intp], list[ItemT]]:
+    """Which of the distinct items of a column each is, and these in order of appearance."""
+    distinct = list(dict.fromkeys(column))
+    if len(distinct) == 1:
+        return np.zeros(len(column), np.intp), distinct
+    numbers = {item: i for i, item in enumerate(distinct)}
+    return np.fromiter(map(numbers.__getitem__, column), np.intp, len(column)), distinct

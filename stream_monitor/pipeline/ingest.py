@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.events.decode import Decoded, LabelDecoder, PredictionDecoder
-from stream_monitor.events.outcome import predicted_columns
+from stream_monitor.events.outcome import output_column, predicted_columns
 from stream_monitor.events.policy import DecodePolicy
 from stream_monitor.events.rejects import DeadLetter, Reject, RejectReason, dead_letter
 from stream_monitor.join.batch import Effects
@@ -163,15 +163,19 @@ class IngestFold:
                 continue
             partitions = _at(records.partitions, index)
             self._note(PREDICTIONS, name, partitions, moments)
-            says = predicted_columns([row.prediction for row in rows], model.policy.outcome)
-            if model.joining is not None:
+            bodies, outcome = [row.prediction for row in rows], model.policy.outcome
+            if model.joining is None:
+                output = output_column(bodies, outcome)
+            else:
+                says = predicted_columns(bodies, outcome)
                 offsets = _at(records.offsets, index)
                 effects = model.joining.predictions(self._overlay, rows, says, moments, partitions, offsets)
                 self._take(model, rows, effects)
                 if effects.repeats:
                     kept = np.setdiff1d(np.arange(len(rows)), effects.repeats)
                     rows, moments, says = _at(rows, kept.tolist()), moments[kept], says.at(kept)
-            latencies = model.predictions.fold(rows, says, moments, self._book)
+                output = says.output(outcome.task)
+            latencies = model.predictions.fold(rows, output, moments, self._book)
             self._counters.latency.setdefault(name, LatencyCounts()).add(latencies)
             for version, count in Counter([row.model_version for row in rows]).items():
                 self._counters.predictions[name, version] += count
@@ -287,9 +291,10 @@ class IngestFold:
             self._counters.label_delay.setdefault(name, LatencyCounts()).add(delays)
 
     def _note(self, role: str, model: str, partitions: Sequence[int], times: NDArray[np.int64]) -> None:
-        where = np.array(partitions)
-        for partition in np.unique(where).tolist():
-            mine = int(times[where == partition].max())
+        found = set(partitions)
+        where = np.array(partitions) if len(found) > 1 else None
+        for partition in found:
+            mine = int((times if where is None else times[where == partition]).max())
             for known in (self._newest, self._horizon):
                 newest = known.setdefault((role, partition), {})
                 newest[model] = max(mine, newest.get(model, mine))

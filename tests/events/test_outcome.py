@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from stream_monitor.events.outcome import (
     actual,
     canonical_class,
     known_classes,
+    output_column,
     predicted,
     predicted_columns,
 )
@@ -155,3 +157,5 @@ def test_columns_say_what_each_body_says(some: list[PredictionBody], policy: Out
     assert [None if x != x else x for x in columns.values.tolist()] == [each.value for each in says]
     by_class = columns.by_class or [None] * len(some)
     assert by_class == [each.scores for each in says]
+    output = output_column(some, policy)
+    np.testing.assert_array_equal(output, columns.output(policy.task))
