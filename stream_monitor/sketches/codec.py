@@ -24,15 +24,17 @@ def pack(version: int, *fields: Any) -> bytes:
     return _encoder.encode((version, _encoder.encode(fields)))
 
 
-def unpack(what: str, data: bytes, version: int, decoder: msgspec.msgpack.Decoder[T]) -> T:
-    """The fields that `pack` wrote, checked by `decoder`; FormatError if they are of another format."""
+def unpack(what: str, data: bytes, version: int | tuple[int, ...], decoder: msgspec.msgpack.Decoder[T]) -> T:
+    """The fields that `pack` wrote in that version (or one of several), checked by `decoder`; FormatError if they are
+    of another format."""
     try:
         found, body = _head.decode(data)
     except _BROKEN as error:
         raise FormatError(f"{what}: these {len(data)} bytes are not a sketch ({error})") from error
-    if found != version:
+    accepted = (version,) if isinstance(version, int) else version
+    if found not in accepted:
         raise FormatError(
-            f"{what}: format version {found} is unknown, accepted is {version}",
+            f"{what}: format version {found} is unknown, accepted is {' or '.join(map(str, accepted))}",
             mend="read it with the release of stream-monitor that wrote it",
         )
     try:

@@ -1,7 +1,8 @@
-"""Vectors of signed counts as few bytes: the narrowest integer type, dense or sparse, whichever is smaller.
+"""Vectors of signed counts as few bytes: dense, sparse, or dense with a few large counts apart, whichever is smallest.
 
-Promises: exact round trip of every int64 vector of up to 2**24 slots; an all-zero vector costs 6 bytes, one
-event in 20 features about 50, a full 20-feature pane about 1.7 kB. Costs a few vectorised passes.
+Promises: exact round trip of every int64 vector of up to 2**24 slots; an all-zero vector costs 11 bytes, one event in
+20 features about 50, a full 20-feature pane about 1.8 kB, also where a few categories hold most of the events. Costs a
+few vectorised passes, 3 to 10 µs for 1,700 slots; adding written counts to a vector makes no other one of its size.
 """
 
 from __future__ import annotations
@@ -18,58 +19,127 @@ Counts = NDArray[np.int64]
 
 MAX_SLOTS: Final = 1 << 24
 
-_DENSE: Final = 0
-_SPARSE: Final = 1
-_HEAD: Final = struct.Struct("<BBI")  # kind, type of values, slots
+_DENSE: Final = 0  # head, all values
+_SPARSE: Final = 1  # head, sparse head, gaps between occupied slots, their values
+_SPLIT: Final = 2  # head, the low bits of all values, then what is left of them above those bits as a sparse vector
+_HEAD: Final = struct.Struct("<BBI")  # form, type of values, slots
 _SPARSE_HEAD: Final = struct.Struct("<BI")  # type of gaps, entries
 _TYPES: Final = tuple(np.dtype(name) for name in ("<u1", "<u2", "<u4", "<i1", "<i2", "<i4", "<i8"))
 _RANGES: Final = tuple((int(np.iinfo(t).min), int(np.iinfo(t).max)) for t in _TYPES)
+_UNSIGNED: Final = 3  # of the types
 
 
 def encode_counts(counts: Counts) -> bytes:
-    """Bytes of a one-dimensional int64 vector."""
-    if counts.size > MAX_SLOTS:
-        raise ValueError(f"a vector of counts has at most {MAX_SLOTS} slots, this one has {counts.size}")
-    at = np.flatnonzero(counts)
-    values = counts[at]
-    kind = _narrowest(values)
+    """Bytes of a one-dimensional int64 vector; equal vectors give equal bytes."""
+    slots = counts.size
+    if slots > MAX_SLOTS:
+        raise ValueError(f"a vector of counts has at most {MAX_SLOTS} slots, this one has {slots}")
+    bits = int(np.bitwise_or.reduce(counts))  # as wide as the largest of them; below 0 if any is
+    kind = _narrowest(0, bits) if bits >= 0 else _narrowest(int(counts.min()), int(counts.max()))
     width = _TYPES[kind].itemsize
-    gaps = np.diff(at, prepend=-1) - 1
-    gap_kind = _narrowest(gaps)
-    sparse_size = _SPARSE_HEAD.size + at.size * (width + _TYPES[gap_kind].itemsize)
-    if sparse_size < counts.size * width:
-        return b"".join(
-            (
-                _HEAD.pack(_SPARSE, kind, counts.size),
-                _SPARSE_HEAD.pack(gap_kind, at.size),
-                gaps.astype(_TYPES[gap_kind]).tobytes(),
-                values.astype(_TYPES[kind]).tobytes(),
-            )
-        )
-    return _HEAD.pack(_DENSE, kind, counts.size) + counts.astype(_TYPES[kind]).tobytes()
+    entries = int(np.count_nonzero(counts))
+    if entries * (width + 1) < slots * width:
+        sparse = _sparse(counts, kind)
+        if len(sparse) < _HEAD.size + slots * width:
+            return sparse
+    if bits >= 0:
+        for narrow in range(kind):
+            split = _split(counts, narrow, slots * width)
+            if split is not None:
+                return split
+    return _HEAD.pack(_DENSE, kind, slots) + counts.astype(_TYPES[kind]).tobytes()
 
 
 def decode_counts(data: bytes) -> Counts:
     """The vector that `encode_counts` wrote; FormatError if the bytes are anything else."""
+    counts = np.zeros(count_slots(data), np.int64)
+    add_counts(data, counts)
+    return counts
+
+
+def count_slots(data: bytes) -> int:
+    """How many slots the vector has."""
     try:
-        form, kind, slots = _HEAD.unpack_from(data)
-        if slots > MAX_SLOTS or form not in (_DENSE, _SPARSE):
-            raise ValueError(f"form {form} with {slots} slots")
-        value_type = _TYPES[kind]
-        if form == _DENSE:
-            _exactly(data, _HEAD.size + slots * value_type.itemsize)
-            return np.frombuffer(data, value_type, slots, _HEAD.size).astype(np.int64)
-        gap_kind, entries = _SPARSE_HEAD.unpack_from(data, _HEAD.size)
-        gap_type = _TYPES[gap_kind]
-        start = _HEAD.size + _SPARSE_HEAD.size
-        middle = start + entries * gap_type.itemsize
-        _exactly(data, middle + entries * value_type.itemsize)
-        at = np.cumsum(np.frombuffer(data, gap_type, entries, start).astype(np.int64) + 1) - 1
-        counts = np.zeros(slots, np.int64)
-        counts[at] = np.frombuffer(data, value_type, entries, middle)
+        slots = int(_HEAD.unpack_from(data)[2])
+    except struct.error as error:
+        raise FormatError(f"counts: broken bytes ({error})") from error
+    if slots > MAX_SLOTS:
+        raise FormatError(f"counts: at most {MAX_SLOTS} slots are accepted, found {slots}")
+    return slots
+
+
+def add_counts(data: bytes, into: Counts) -> None:
+    """Add the vector that `encode_counts` wrote to one of as many slots.
+
+    FormatError if the bytes are anything else; then `into` is not to be used any more.
+    """
+    try:
+        _add(data, 0, into, 0)
     except (struct.error, ValueError, IndexError) as error:
         raise FormatError(f"counts: broken bytes ({error})") from error
-    return counts
+
+
+def _add(data: bytes, start: int, into: Counts, shift: int) -> None:
+    """Add the vector that begins at byte `start`, times 2**shift."""
+    form, kind, slots = _HEAD.unpack_from(data, start)
+    if slots != into.size:
+        raise ValueError(f"{into.size} slots expected, {slots} found")
+    start += _HEAD.size
+    value_type = _TYPES[kind]
+    if form == _SPARSE:
+        gap_kind, entries = _SPARSE_HEAD.unpack_from(data, start)
+        if gap_kind >= _UNSIGNED:
+            raise ValueError(f"gaps of type {gap_kind}")
+        gap_type = _TYPES[gap_kind]
+        start += _SPARSE_HEAD.size
+        middle = start + entries * gap_type.itemsize
+        _exactly(data, middle + entries * value_type.itemsize)
+        at = np.frombuffer(data, gap_type, entries, start).astype(np.int64)
+        at += 1
+        at.cumsum(out=at)
+        at -= 1
+        values = np.frombuffer(data, value_type, entries, middle)
+        into[at] += values.astype(np.int64) << shift if shift else values  # no slot comes twice
+        return
+    if form not in (_DENSE, _SPLIT) or shift:
+        raise ValueError(f"form {form} with {slots} slots")
+    end = start + slots * value_type.itemsize
+    if form == _DENSE:
+        _exactly(data, end)
+    into += np.frombuffer(data, value_type, slots, start)
+    if form == _SPLIT:
+        _add(data, end, into, 8 * value_type.itemsize)
+
+
+def _sparse(counts: Counts, kind: int) -> bytes:
+    at = np.flatnonzero(counts)
+    gaps = at.copy()
+    gaps[1:] -= at[:-1]
+    gaps[1:] -= 1
+    gap_kind = _narrowest(0, int(gaps.max()) if gaps.size else 0)
+    return b"".join(
+        (
+            _HEAD.pack(_SPARSE, kind, counts.size),
+            _SPARSE_HEAD.pack(gap_kind, at.size),
+            gaps.astype(_TYPES[gap_kind]).tobytes(),
+            counts[at].astype(_TYPES[kind]).tobytes(),
+        )
+    )
+
+
+def _split(counts: Counts, narrow: int, dense_size: int) -> bytes | None:
+    """The low bits of counts ≥ 0 in type `narrow`, and the few large ones' rest; None where that is not smaller."""
+    low_type = _TYPES[narrow]
+    bits = 8 * low_type.itemsize
+    large = int(np.count_nonzero(counts >= 1 << bits))
+    if counts.size * low_type.itemsize + 2 * large >= dense_size:
+        return None
+    rest = counts >> bits
+    apart = _sparse(rest, _narrowest(0, int(rest.max())))
+    if counts.size * low_type.itemsize + len(apart) >= dense_size:
+        return None
+    low = (counts & ((1 << bits) - 1)).astype(low_type)
+    return b"".join((_HEAD.pack(_SPLIT, narrow, counts.size), low.tobytes(), apart))
 
 
 def _exactly(data: bytes, size: int) -> None:
@@ -77,8 +147,7 @@ def _exactly(data: bytes, size: int) -> None:
         raise ValueError(f"{size} bytes expected, {len(data)} found")
 
 
-def _narrowest(values: NDArray[np.signedinteger]) -> int:
-    if values.size == 0:
+def _narrowest(low: int, high: int) -> int:
+    if low >= 0 and high < 256:  # nearly always
         return 0
-    low, high = int(values.min()), int(values.max())
     return next(i for i, (least, most) in enumerate(_RANGES) if least <= low and high <= most)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream_monitor.events.columns import INVALID
 from stream_monitor.sketches import pane as panes
@@ -9,8 +11,12 @@ from stream_monitor.sketches.bottom_k import BottomK
 from stream_monitor.sketches.ddsketch import DDSketch
 from stream_monitor.sketches.exact_sum import ExactSum
 from stream_monitor.sketches.hashing import hash64
+from stream_monitor.sketches.packed import PackedLabels, PackedPredictions
 from stream_monitor.sketches.pane import LabelPane, PredictionPane
 from stream_monitor.sketches.raw import RawFeature
+from tests.sketches.subjects import SUBJECTS
+
+few = settings(max_examples=60, deadline=None)
 
 
 def test_a_pane_of_twenty_features_stays_below_six_kilobytes() -> None:
@@ -71,3 +77,41 @@ def test_raw_values_are_told_apart_by_kind() -> None:
     assert float(raw.sum) == 4.5
     assert float(raw.squares) == 8.25
     assert raw.is_numeric
+
+
+@few
+@given(data=st.data())
+@pytest.mark.parametrize("name", ["PredictionPane", "LabelPane"])
+def test_adding_a_written_pane_is_merging_it(name: str, data: st.DataObject) -> None:
+    subject = next(each for each in SUBJECTS if each.name == name)
+    a, b = (subject.new() for _ in range(2))
+    for pane in (a, b):
+        subject.add(pane, data.draw(st.lists(subject.row, max_size=12)))
+    merged, added = a.copy(), a.copy()
+    merged.merge(b)
+    added.add_packed((PackedPredictions if name == "PredictionPane" else PackedLabels).read(b.to_bytes()))
+    assert added.to_bytes() == merged.to_bytes()
+
+
+def test_written_counts_of_another_size_are_refused() -> None:
+    pane, other = PredictionPane(), PredictionPane()
+    pane.add_binned("a", np.array([1, 2]))
+    other.add_binned("a", np.array([1, 2, 3]))
+    with pytest.raises(ValueError, match="schema a has 2 slots here and 3 there"):
+        pane.add_packed(PackedPredictions.read(other.to_bytes()))
+
+
+def test_a_pane_of_the_version_before_is_read_and_written_as_one_of_now() -> None:
+    for pane in (PredictionPane(n=3, latency=DDSketch()), LabelPane(joined=2, waiting=-1)):
+        now = pane.to_bytes()
+        before = now[:1] + b"\x01" + now[2:]
+        assert type(pane).from_bytes(before).to_bytes() == now
+
+
+def test_a_sample_is_left_out_where_nobody_wants_it() -> None:
+    sample = BottomK()
+    sample.add_many(["a"], [1])
+    written = PackedLabels.read(LabelPane(joined=1, sample=sample).to_bytes())
+    pane = LabelPane()
+    pane.add_packed(written, with_sample=False)
+    assert pane.to_bytes() == LabelPane(joined=1).to_bytes()
