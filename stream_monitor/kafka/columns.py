@@ -1,19 +1,45 @@
-"""Kafka messages as the columns that the ingest fold takes."""
+"""Kafka messages as columns: cut into runs of one partition, and joined to what the ingest fold takes.
+
+A call into the client's Message costs 13 to 60 ns, so each field of a message is asked for once, by whole columns; the
+rest goes by runs, since a consumer hands out hundreds of messages of one partition in a row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, compress, islice, pairwise, repeat
+from operator import itemgetter, ne, or_
 
-from stream_monitor.kafka.stage import Message
+from confluent_kafka import Message
+
+from stream_monitor.kafka.stage import TP, Run
 from stream_monitor.pipeline.ingest import Records
 
 
-def records_of(messages: Sequence[Message]) -> Records:
-    """One topic's messages; about 0.5 µs each."""
+def runs_of(messages: Sequence[Message]) -> list[Run]:
+    """Cut where the partition changes, in order; no message may be an error event. About 0.1 µs a message."""
+    if not messages:
+        return []
+    topics = list(map(Message.topic, messages))
+    partitions = list(map(Message.partition, messages))
+    offsets = list(map(Message.offset, messages))
+    moved: Iterable[bool] = map(ne, partitions, islice(partitions, 1, None))
+    if topics.count(topics[0]) < len(topics):
+        moved = map(or_, moved, map(ne, topics, islice(topics, 1, None)))
+    cuts = [0, *compress(range(1, len(topics)), moved), len(topics)]
+    return [
+        Run(TP(topics[begin], partitions[begin]), offsets[begin:end], list(messages[begin:end]))
+        for begin, end in pairwise(cuts)
+    ]
+
+
+def records_of(runs: Sequence[Run]) -> Records:
+    """Runs of one topic, in order; about 0.15 µs a message."""
+    messages = list(chain.from_iterable(run.messages for run in runs))
     return Records(
-        [message.partition() for message in messages],
-        [message.offset() for message in messages],
-        [message.timestamp()[1] for message in messages],
-        [message.key() for message in messages],
-        [message.value() for message in messages],
+        list(chain.from_iterable(repeat(run.tp.partition, len(run.messages)) for run in runs)),
+        list(chain.from_iterable(run.offsets for run in runs)),
+        list(map(itemgetter(1), map(Message.timestamp, messages))),
+        list(map(Message.key, messages)),
+        list(map(Message.value, messages)),
     )

@@ -17,7 +17,7 @@ from stream_monitor.events.metric import MetricEvent
 from stream_monitor.kafka.compacted import read_state
 from stream_monitor.kafka.head import FORMAT, HEAD_KEY, Head
 from stream_monitor.kafka.policy import LoopPolicy
-from stream_monitor.kafka.stage import TP, Message, OutRecord, Start
+from stream_monitor.kafka.stage import TP, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames
 from stream_monitor.pipeline.evaluate import EvaluateFold, EvaluateOutput
 from stream_monitor.pipeline.ingest import Span
@@ -101,11 +101,12 @@ class EvaluateStage:
         self._owned = {}
         self._on_revoked([tp.partition for tp in partitions])
 
-    def process(self, batch: list[Message]) -> None:
-        for message in batch:
-            partition = message.partition()
+    def process(self, batch: list[Run]) -> None:
+        for run in batch:
+            partition = run.tp.partition
             fold = self._restored(partition, self._owned[partition])
-            fold.apply(message.value() or b"", message.offset(), message.timestamp()[1])
+            for offset, message in zip(run.offsets, run.messages, strict=True):
+                fold.apply(message.value() or b"", offset, message.timestamp()[1])
 
     def _restored(self, partition: int, owned: _Owned) -> EvaluateFold:
         if owned.fold is None:

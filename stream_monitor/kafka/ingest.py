@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 from stream_monitor.errors import SetupError
 from stream_monitor.events.cloudevents import DEAD_LETTER_TYPE, cloudevents_headers
@@ -27,7 +28,7 @@ from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.reject_log import RejectLog
 from stream_monitor.kafka.replay import gaps, metadata, replay
 from stream_monitor.kafka.snapshot import LoopSnapshot
-from stream_monitor.kafka.stage import TP, Message, OutRecord, Start
+from stream_monitor.kafka.stage import TP, Message, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames, check_co_partitioned
 from stream_monitor.kafka.transaction import Hook
 from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestCounters, IngestFlush, IngestFold, Span
@@ -120,18 +121,19 @@ class IngestStage:
             self._store.release(partition)
         self._owned = set()
 
-    def process(self, batch: list[Message]) -> None:
+    def process(self, batch: list[Run]) -> None:
         self._read_at.append(time.monotonic())
-        by_topic: dict[str, list[Message]] = {}
-        for message in batch:
-            by_topic.setdefault(message.topic(), []).append(message)
-        for topic, messages in by_topic.items():
+        by_topic: dict[str, list[Run]] = {}
+        for run in batch:
+            by_topic.setdefault(run.tp.topic, []).append(run)
+        for topic, runs in by_topic.items():
             if self._check_keys:
-                self._sample_keys(topic, messages[: self._keys.wanted(topic)])
+                messages = chain.from_iterable(run.messages for run in runs)
+                self._sample_keys(topic, list(islice(messages, self._keys.wanted(topic))))
             if self._roles[topic] == PREDICTIONS:
-                self._fold.predictions(records_of(messages))
+                self._fold.predictions(records_of(runs))
             else:
-                self._fold.labels(records_of(messages))
+                self._fold.labels(records_of(runs))
 
     def _sample_keys(self, topic: str, messages: Sequence[Message]) -> None:
         # Time -1: here the key is judged, not whether the event's time is plausible.

@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from stream_monitor.errors import FormatError, RestoreError
 from stream_monitor.join.store import JoinStore, Role
-from stream_monitor.kafka.columns import records_of
+from stream_monitor.kafka.columns import records_of, runs_of
 from stream_monitor.kafka.policy import reader_properties
 from stream_monitor.kafka.stage import Message, Start
 from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold, Span
@@ -109,9 +109,9 @@ def replay(
                 else:
                     raise RestoreError(f"{message.topic()}[{partition}] cannot be replayed: {error.str()}")
             if chunk[PREDICTIONS]:
-                fold.predictions(records_of(chunk[PREDICTIONS]))
+                fold.predictions(records_of(runs_of(chunk[PREDICTIONS])))
             if chunk[LABELS]:
-                fold.labels(records_of(chunk[LABELS]))
+                fold.labels(records_of(runs_of(chunk[LABELS])))
             spans = {(role, partition): Span(before[role], end, False) for role, end in at.items()}
             # The time is the real one: models seen in the replay hold back expiry as those seen alive do.
             fold.flush(time.time_ns() // 1_000_000, spans, {})

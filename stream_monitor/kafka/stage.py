@@ -33,6 +33,14 @@ class Start(NamedTuple):
     metadata: str
 
 
+class Run(NamedTuple):
+    """Messages of one partition that came in a row; `offsets` are theirs, of the same length."""
+
+    tp: TP
+    offsets: list[int]
+    messages: list[Message]
+
+
 @dataclass(frozen=True, slots=True)
 class OutRecord:
     """One record to produce. `partition` None: placed by the key, as other Kafka clients do."""
@@ -51,7 +59,7 @@ class Stage(Protocol):
     def revoked(self, partitions: Sequence[TP]) -> None:
         """The partitions are owned no longer. What was not committed has been dropped by `aborted` before."""
 
-    def process(self, batch: list[Message]) -> None:
+    def process(self, batch: list[Run]) -> None:
         """Fold messages into the overlay. Must not raise for anything a message can hold."""
 
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:

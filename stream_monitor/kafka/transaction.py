@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException
 
 from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, Verdict, fatal, judge
 from stream_monitor.kafka.stage import OutRecord
+from stream_monitor.kafka.steps import Step, Steps
 
 
 class Point(StrEnum):
@@ -30,27 +31,31 @@ Hook = Callable[[Point], None]
 
 
 class Transactions:
-    """Runs transactions on one producer. Deadlines are monotonic seconds."""
+    """Runs transactions on one producer. Deadlines are monotonic seconds; `steps` is told what it is at."""
 
-    def __init__(self, producer: Any, *, commit_s: float, hook: Hook | None = None) -> None:
+    def __init__(self, producer: Any, steps: Steps, *, commit_s: float, hook: Hook | None = None) -> None:
         self._producer = producer
+        self._steps = steps
         self._commit_s = commit_s
         self._hook = hook or (lambda point: None)
 
-    def run(self, records: Sequence[OutRecord], offsets: Sequence[Any], group_metadata: Any, deadline: float) -> None:
-        """Commit `records` and `offsets` (confluent TopicPartitions, never empty) as one.
+    def run(self, records: Sequence[OutRecord], offsets: Sequence[Any], group_metadata: Any, deadline: float) -> float:
+        """Commit `records` and `offsets` (confluent TopicPartitions, never empty) as one; returns the seconds it took.
 
         Up to `deadline` the attempt is given up by an abort; once the commit is asked for only the broker knows, so
         from then on the call waits `commit_s` and then fails.
         """
         if not offsets:
             raise ValueError("a transaction needs at least one offset: without it a zombie would not be fenced")
+        began = time.monotonic()
         try:
+            self._steps.enter(Step.PRODUCE)
             self._call("begin_transaction", lambda _: self._producer.begin_transaction(), deadline, committing=True)
             for record in records:
                 self._produce(record, deadline)
             self._deliver(deadline)
             self._hook(Point.PRODUCED)
+            self._steps.enter(Step.COMMIT)
             self._call(
                 "send_offsets_to_transaction",
                 lambda left: self._producer.send_offsets_to_transaction(list(offsets), group_metadata, left),
@@ -62,6 +67,7 @@ class Transactions:
             self._abort()
             raise
         self._hook(Point.COMMITTED)
+        return time.monotonic() - began
 
     def _produce(self, record: OutRecord, deadline: float) -> None:
         where = {} if record.partition is None else {"partition": record.partition}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
-from stream_monitor.kafka.stage import TP, Message, OutRecord, Start
+from stream_monitor.kafka.stage import TP, OutRecord, Run, Start
 from stream_monitor.kafka.transaction import Hook, Point
 from stream_monitor.pipeline.ingest import Span
 
@@ -53,13 +53,14 @@ class CountingStage:
         self.revocations.append(list(partitions))
         self.totals = {}
 
-    def process(self, batch: list[Message]) -> None:
-        for message in batch:
-            tp = TP(message.topic(), message.partition())
+    def process(self, batch: list[Run]) -> None:
+        for tp, run_offsets, messages in batch:
             assert tp in self.totals
-            offsets = self.overlay.setdefault(tp, [])
-            assert not offsets or message.offset() > offsets[-1]
-            offsets.append(message.offset())
+            for offset, message in zip(run_offsets, messages, strict=True):
+                assert (TP(message.topic(), message.partition()), message.offset()) == (tp, offset)
+                offsets = self.overlay.setdefault(tp, [])
+                assert not offsets or offset > offsets[-1]
+                offsets.append(offset)
 
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
         return [

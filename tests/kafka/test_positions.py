@@ -7,7 +7,7 @@ import pytest
 from stream_monitor.errors import SetupError
 from stream_monitor.kafka.ends import Bounds
 from stream_monitor.kafka.positions import Positions
-from stream_monitor.kafka.stage import TP
+from stream_monitor.kafka.stage import TP, Run
 from stream_monitor.kafka.start import start_offset
 
 A, B = TP("in", 0), TP("in", 1)
@@ -19,21 +19,26 @@ def owning(**starts: int) -> Positions:
     return positions
 
 
+def run_of(tp: TP, *offsets: int) -> Run:
+    return Run(tp, list(offsets), [f"message {offset}" for offset in offsets])
+
+
 def test_messages_of_other_partitions_and_repeats_are_dropped() -> None:
     positions = owning(a=5)
-    taken = [positions.accept(*message) for message in [("in", 0, 5), ("in", 0, 5), ("in", 0, 4), ("in", 1, 9)]]
-    assert taken == [True, False, False, False]
-    assert positions.to_commit() == {A: 6}
+    assert positions.accept(run_of(A, 5, 6)) == run_of(A, 5, 6)
+    assert positions.accept(run_of(A, 4, 5, 7, 7, 6, 8)) == run_of(A, 7, 8)
+    assert positions.accept(run_of(B, 9)) == run_of(B)
+    assert positions.to_commit() == {A: 9}
 
 
 def test_an_abort_goes_back_to_the_last_commit() -> None:
     positions = owning(a=5)
-    positions.accept("in", 0, 5)
+    positions.accept(run_of(A, 5))
     positions.commit()
-    positions.accept("in", 0, 6)
+    positions.accept(run_of(A, 6))
     assert positions.rewind() == {A: 6}
     assert not positions.moved()
-    assert positions.accept("in", 0, 6)
+    assert positions.accept(run_of(A, 6)) == run_of(A, 6)
 
 
 def test_markers_at_the_end_are_committed_with_the_messages_before_them() -> None:
