@@ -45,6 +45,7 @@ from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.export.board import Board
 from stream_monitor.export.collector import registry_of
+from stream_monitor.export.garbage import GarbageWatch
 from stream_monitor.export.http import MonitoringServer
 from stream_monitor.kafka.topics import TopicNames, topic_specs
 
@@ -114,7 +115,8 @@ def running_demo(plan: DemoPlan, folder: Path) -> Iterator[Demo]:
         setup = checked_setup(replace(setup, client={"bootstrap.servers": broker.bootstrap, "log_level": 0}))
         owned = stack.enter_context(Instance(setup.config.state_dir, "demo"))
         board = Board(export_policy(setup))
-        server = MonitoringServer(http_policy(setup), registry_of(board, version=__version__))
+        garbage = stack.enter_context(GarbageWatch())
+        server = MonitoringServer(http_policy(setup), registry_of(board, garbage, version=__version__))
         server.start()
         stack.callback(server.stop)
         player = Player(

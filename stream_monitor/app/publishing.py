@@ -15,11 +15,12 @@ from stream_monitor.export.commits import (
     FiringAlert,
     HistogramIncrement,
     IngestCommitted,
+    LoopWorked,
     ModelInfo,
 )
 from stream_monitor.kafka.evaluate import EvaluateCommit
 from stream_monitor.kafka.ingest import IngestCommit
-from stream_monitor.kafka.snapshot import LoopSnapshot
+from stream_monitor.kafka.snapshot import LoopSnapshot, Work
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.reference.profile import Profile
 
@@ -50,6 +51,7 @@ class IngestPublisher:
         )
 
     def on_snapshot(self, snapshot: LoopSnapshot) -> None:
+        self._board.publish_loop(loop_worked("ingest", snapshot.work))
         self._lag = {(tp.topic, tp.partition): messages for tp, messages in snapshot.lag.items()}
         self.committed = snapshot.commits > 0
 
@@ -87,6 +89,7 @@ class EvaluatePublisher:
                 del self._limited[key]
 
     def on_snapshot(self, snapshot: LoopSnapshot) -> None:
+        self._board.publish_loop(loop_worked("evaluate", snapshot.work))
         waiting, self._waiting = self._waiting, []
         if snapshot.commits == self._commits:
             return  # an assignment, not a commit
@@ -151,6 +154,18 @@ class EvaluatePublisher:
             for fingerprint, alert in active
             if alert.state.phase == "firing" and (oldest is None or alert.state.judged_end_ms >= oldest)
         ]
+
+
+def loop_worked(role: str, work: Work) -> LoopWorked:
+    return LoopWorked(
+        role,
+        seconds={str(step): seconds for step, seconds in work.seconds.items()},
+        batches=work.batches,
+        transactions=work.transactions,
+        produced=work.produced,
+        aborts=work.aborts,
+        rebalances=work.rebalances,
+    )
 
 
 def changes_in(metrics: Iterable[MetricEvent]) -> dict[tuple[str, str, str], int]:

@@ -26,6 +26,7 @@ from stream_monitor.app.workers import orphan_watch, worker_command, worker_part
 from stream_monitor.errors import UsageError
 from stream_monitor.export.board import Board
 from stream_monitor.export.collector import registry_of
+from stream_monitor.export.garbage import GarbageWatch
 from stream_monitor.export.http import MonitoringServer
 
 log = structlog.get_logger("stream_monitor.app")
@@ -78,19 +79,20 @@ def worker_parts(file: Path, setup: Setup, owned: Instance, workers: int, port: 
 
 def serve(setup: Setup, parts: Sequence[Part], board: Board, stop: threading.Event, *, port: int | None = None) -> None:
     """Open the endpoint and run the parts until `stop`; ready once every part is."""
-    server = MonitoringServer(
-        http_policy(setup, port),
-        registry_of(board, version=__version__),
-        ready={part.name: part.ready for part in parts},
-        healthy={"running": lambda: not stop.is_set()},
-    )
-    server.start()
-    log.info("running", parts=[part.name for part in parts], metrics=f"{server.url}/metrics")
-    watch = orphan_watch()
-    try:
-        run_parts(list(parts) if watch is None else [*parts, watch], stop)
-    finally:
-        server.stop()
+    with GarbageWatch() as garbage:
+        server = MonitoringServer(
+            http_policy(setup, port),
+            registry_of(board, garbage, version=__version__),
+            ready={part.name: part.ready for part in parts},
+            healthy={"running": lambda: not stop.is_set()},
+        )
+        server.start()
+        log.info("running", parts=[part.name for part in parts], metrics=f"{server.url}/metrics")
+        watch = orphan_watch()
+        try:
+            run_parts(list(parts) if watch is None else [*parts, watch], stop)
+        finally:
+            server.stop()
     log.info("stopped")
 
 

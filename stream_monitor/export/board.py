@@ -15,7 +15,14 @@ from dataclasses import dataclass, field, replace
 
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.export import names
-from stream_monitor.export.commits import EvaluateCommitted, FiringAlert, HistogramIncrement, IngestCommitted, ModelInfo
+from stream_monitor.export.commits import (
+    EvaluateCommitted,
+    FiringAlert,
+    HistogramIncrement,
+    IngestCommitted,
+    LoopWorked,
+    ModelInfo,
+)
 from stream_monitor.export.gauges import GaugeKey, ModelView, advance
 from stream_monitor.export.policy import ExportPolicy
 from stream_monitor.export.totals import Labels, Totals
@@ -73,7 +80,7 @@ class Snapshot:
             found[names.JOIN_STATE_ENTRIES.name, ()] = float(entries)
         return found
 
-    def counters(self, family: names.Family) -> Mapping[Labels, int]:
+    def counters(self, family: names.Family) -> Mapping[Labels, float]:
         return self.totals.counters.get(family.name, {})
 
     def histograms(self, family: names.Family) -> Mapping[Labels, HistogramIncrement]:
@@ -108,6 +115,10 @@ class Board:
     def publish_ingest(self, committed: IngestCommitted) -> None:
         with self._lock:
             self._snapshot = _with_ingest(self._snapshot, committed)
+
+    def publish_loop(self, worked: LoopWorked) -> None:
+        with self._lock:
+            self._snapshot = replace(self._snapshot, totals=_with_loop(self._snapshot.totals, worked))
 
     def drop_partition(self, partition: int) -> None:
         """Another process owns its models now (revoked or lost)."""
@@ -171,6 +182,19 @@ def _with_ingest(snapshot: Snapshot, committed: IngestCommitted) -> Snapshot:
         totals = totals.observe(names.EVENT_PROCESSING, {(): observed})
     worker = WorkerView(committed.committed_at, committed.join_entries, dict(committed.lag))
     return replace(snapshot, totals=totals, workers={**snapshot.workers, committed.worker: worker})
+
+
+def _with_loop(totals: Totals, worked: LoopWorked) -> Totals:
+    role = worked.role
+    totals = totals.count(names.LOOP_SECONDS, {(role, step): spent for step, spent in worked.seconds.items()})
+    totals = totals.count(names.MESSAGES_PRODUCED, {(role, topic): n for topic, n in worked.produced.items()})
+    # Also when they are 0: a rate needs the sample before the first.
+    totals = totals.count(names.TRANSACTIONS_ABORTED, {(role,): worked.aborts})
+    totals = totals.count(names.REBALANCES, {(role,): worked.rebalances})
+    batches = HistogramIncrement.of(worked.batches, names.BATCH_BUCKETS)
+    totals = totals.observe(names.LOOP_BATCH, {(role,): batches})
+    transactions = HistogramIncrement.of(worked.transactions, names.TRANSACTION_BUCKETS)
+    return totals.observe(names.TRANSACTION, {(role,): transactions})
 
 
 def _alerts(

@@ -20,14 +20,16 @@ from prometheus_client.registry import Collector
 
 from stream_monitor.export import names
 from stream_monitor.export.board import Board, Snapshot
+from stream_monitor.export.garbage import GarbageWatch
 from stream_monitor.export.totals import Labels
 
 
 class BoardCollector(Collector):
     """Pulled by a registry; holds no numbers of its own."""
 
-    def __init__(self, board: Board, *, version: str) -> None:
+    def __init__(self, board: Board, garbage: GarbageWatch, *, version: str) -> None:
         self._board = board
+        self._garbage = garbage
         self._version = version
 
     def collect(self) -> Iterable[Metric]:
@@ -35,19 +37,24 @@ class BoardCollector(Collector):
         gauges: dict[str, dict[Labels, float]] = {names.BUILD_INFO.name: {(self._version,): 1.0}}
         for (family_name, labels), value in snapshot.gauges(self._board.clock()).items():
             gauges.setdefault(family_name, {})[labels] = value
+        pauses = self._garbage.pauses().items()
+        garbage: dict[str, Mapping[Labels, float]] = {
+            names.GC_PAUSE.name: {(str(generation),): each.seconds for generation, each in pauses},
+            names.GC_COLLECTIONS.name: {(str(generation),): each.collections for generation, each in pauses},
+        }
         for family in names.FAMILIES:
             if family.kind == "gauge":
                 yield _gauge(family, gauges.get(family.name, {}))
             elif family.kind == "counter":
-                yield _counter(family, snapshot)
+                yield _counter(family, garbage.get(family.name) or snapshot.counters(family))
             else:
                 yield _histogram(family, snapshot)
 
 
-def registry_of(board: Board, *, version: str) -> CollectorRegistry:
+def registry_of(board: Board, garbage: GarbageWatch, *, version: str) -> CollectorRegistry:
     """A registry with this collector alone: nothing else in the process can add to what is scraped."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(BoardCollector(board, version=version))
+    registry.register(BoardCollector(board, garbage, version=version))
     return registry
 
 
@@ -58,9 +65,9 @@ def _gauge(family: names.Family, samples: Mapping[Labels, float]) -> Metric:
     return metric
 
 
-def _counter(family: names.Family, snapshot: Snapshot) -> Metric:
+def _counter(family: names.Family, totals: Mapping[Labels, float]) -> Metric:
     metric = CounterMetricFamily(family.name.removesuffix("_total"), family.help, labels=family.labels)
-    for labels, total in sorted(snapshot.counters(family).items()):
+    for labels, total in sorted(totals.items()):
         metric.add_metric(labels, total)
     return metric
 

@@ -73,6 +73,27 @@ class FiringAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class LoopWorked:
+    """What the loop of one stage did, aborted work included.
+
+    seconds        step → seconds spent at it
+    batches        messages of each batch handed to the stage
+    transactions   seconds of each committed transaction
+    produced       topic → messages written and committed
+    aborts         transactions given up
+    rebalances     times that partitions were assigned
+    """
+
+    role: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    batches: Sequence[int] = ()
+    transactions: Sequence[float] = ()
+    produced: Mapping[str, int] = field(default_factory=dict)
+    aborts: int = 0
+    rebalances: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluateCommitted:
     """One commit of the evaluate stage, for one panes partition. Empty ones keep the partition's gauges alive.
 

@@ -57,6 +57,11 @@ _DRIFT = (*_SERIES, "feature", "metric", "reference", "window")
 # Read to commit; a flush a second is usual, a transaction ends within 15 s.
 PROCESSING_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+# A commit takes milliseconds; after 15 s the broker gives the transaction up.
+TRANSACTION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+# 5,000 is the most that the loop reads at once.
+BATCH_BUCKETS = (1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0)
+
 BUILD_INFO = _gauge("build_info", "The running version, as a label; always 1.", "version")
 MODEL_INFO = _gauge(
     "model_info",
@@ -134,6 +139,27 @@ SERIES_LIMITED = _counter(
     "model_name",
     "limit",
 )
+LOOP_SECONDS = _counter(
+    "loop_seconds_total",
+    "Where the time of a stage's loop goes. wait: nothing to read; consume: taking messages out of the client; "
+    "process: decoding and folding; drain: making the records of a flush; produce: until the brokers have them; "
+    "commit: ending the transaction; store: the join store; assign: rebalances, restore, replay; other: the rest.",
+    "role",
+    "step",
+)
+LOOP_BATCH = _histogram("loop_batch_messages", "Messages a batch that was handed to the stage.", BATCH_BUCKETS, "role")
+TRANSACTION = _histogram(
+    "transaction_seconds", "Time of a committed transaction, from its begin.", TRANSACTION_BUCKETS, "role"
+)
+TRANSACTIONS_ABORTED = _counter(
+    "transactions_aborted_total", "Transactions given up; what they held is read and done again.", "role"
+)
+MESSAGES_PRODUCED = _counter("messages_produced_total", "Messages written to a topic and committed.", "role", "topic")
+REBALANCES = _counter("rebalances_total", "Times that partitions were assigned to a stage.", "role")
+GC_PAUSE = _counter(
+    "gc_pause_seconds_total", "Time in which Python's garbage collector stopped the process.", "generation"
+)
+GC_COLLECTIONS = _counter("gc_collections_total", "Runs of Python's garbage collector.", "generation")
 REACTIONS = _counter("reactions_total", "Events a reaction handled, by outcome.", "reaction", "outcome")
 
 FAMILIES: tuple[Family, ...] = (
@@ -158,5 +184,13 @@ FAMILIES: tuple[Family, ...] = (
     CONSUMER_LAG,
     WATERMARK,
     SERIES_LIMITED,
+    LOOP_SECONDS,
+    LOOP_BATCH,
+    TRANSACTION,
+    TRANSACTIONS_ABORTED,
+    MESSAGES_PRODUCED,
+    REBALANCES,
+    GC_PAUSE,
+    GC_COLLECTIONS,
     REACTIONS,
 )

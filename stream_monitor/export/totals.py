@@ -29,10 +29,10 @@ class Totals:
     """`counters` and `histograms`: family name → label values → total so far."""
 
     limit: int
-    counters: Mapping[str, Mapping[Labels, int]] = field(default_factory=dict)
+    counters: Mapping[str, Mapping[Labels, float]] = field(default_factory=dict)
     histograms: Mapping[str, Mapping[Labels, HistogramIncrement]] = field(default_factory=dict)
 
-    def count(self, family: Family, increments: Increments[int]) -> Totals:
+    def count(self, family: Family, increments: Increments[float]) -> Totals:
         """New totals with the increments added; a negative one is refused, a counter never goes back."""
         held = dict(self.counters.get(family.name, {}))
         for labels, increment in increments.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import socket
 import urllib.error
@@ -17,7 +18,14 @@ from stream_monitor.events.names import TimeBasis
 from stream_monitor.export import names
 from stream_monitor.export.board import Board
 from stream_monitor.export.collector import registry_of
-from stream_monitor.export.commits import EvaluateCommitted, HistogramIncrement, IngestCommitted, ModelInfo
+from stream_monitor.export.commits import (
+    EvaluateCommitted,
+    HistogramIncrement,
+    IngestCommitted,
+    LoopWorked,
+    ModelInfo,
+)
+from stream_monitor.export.garbage import GarbageWatch
 from stream_monitor.export.http import MonitoringServer
 from stream_monitor.export.policy import HttpPolicy
 from stream_monitor.pipeline.latency import BOUNDS_SECONDS
@@ -25,6 +33,15 @@ from tests.export.events import alert, metric
 from tests.export.promtool import promtool
 
 ANY_PORT = HttpPolicy(port=0)
+
+
+def collected() -> GarbageWatch:
+    with GarbageWatch() as watch:
+        gc.collect()
+    return watch
+
+
+GARBAGE = collected()
 
 
 def full_board() -> Board:
@@ -49,6 +66,7 @@ def full_board() -> Board:
         )
     )
     publish_ingest(board)
+    board.publish_loop(LoopWorked("ingest", {"process": 0.25}, [5_000, 7], [0.02], {"panes": 3}, 1, 1))
     board.count_reaction("webhook", "done")
     return board
 
@@ -78,7 +96,7 @@ def board() -> Board:
 
 @pytest.fixture
 def server(board: Board) -> Iterator[MonitoringServer]:
-    running = MonitoringServer(ANY_PORT, registry_of(board, version="0.1.0"))
+    running = MonitoringServer(ANY_PORT, registry_of(board, GARBAGE, version="0.1.0"))
     running.start()
     yield running
     running.stop()
@@ -107,7 +125,7 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 def test_promtool_finds_no_fault_in_a_full_scrape_nor_in_an_empty_one(server: MonitoringServer) -> None:
     _, text, _ = get(server.url + "/metrics")
     assert promtool("check", "metrics", stdin=text.encode()) == ""
-    empty = MonitoringServer(ANY_PORT, registry_of(Board(), version="0.1.0"))
+    empty = MonitoringServer(ANY_PORT, registry_of(Board(), GarbageWatch(), version="0.1.0"))
     empty.start()
     try:
         _, text, _ = get(empty.url + "/metrics")
@@ -171,7 +189,7 @@ def test_ready_names_what_is_missing_and_a_predicate_that_raises_is_missing_too(
         raise RuntimeError("gone")
 
     ready = {"assigned": lambda: state["assigned"], "broker": broken}
-    server = MonitoringServer(ANY_PORT, registry_of(Board(), version="0"), ready=ready)
+    server = MonitoringServer(ANY_PORT, registry_of(Board(), GarbageWatch(), version="0"), ready=ready)
     server.start()
     try:
         assert get(server.url + "/-/healthy")[:2] == (200, "healthy\n")
@@ -188,23 +206,23 @@ def test_a_port_that_is_taken_is_one_clear_sentence() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = MonitoringServer(HttpPolicy(port=port), registry_of(Board(), version="0"))
+        server = MonitoringServer(HttpPolicy(port=port), registry_of(Board(), GarbageWatch(), version="0"))
         with pytest.raises(SetupError, match=rf"needs a free port; 127\.0\.0\.1:{port} is taken → .*prometheus\.port"):
             server.start()
         server.stop()
 
 
 def test_an_address_that_is_not_this_machines_is_named() -> None:
-    server = MonitoringServer(HttpPolicy(host="203.0.113.1", port=0), registry_of(Board(), version="0"))
+    server = MonitoringServer(HttpPolicy(host="203.0.113.1", port=0), registry_of(Board(), GarbageWatch(), version="0"))
     with pytest.raises(SetupError, match=r"cannot listen on 203\.0\.113\.1:0 .* → .*prometheus\.host"):
         server.start()
 
 
 def test_the_port_is_free_again_after_stop() -> None:
-    first = MonitoringServer(ANY_PORT, registry_of(Board(), version="0"))
+    first = MonitoringServer(ANY_PORT, registry_of(Board(), GarbageWatch(), version="0"))
     first.start()
     first.stop()
-    second = MonitoringServer(HttpPolicy(port=first.port), registry_of(Board(), version="0"))
+    second = MonitoringServer(HttpPolicy(port=first.port), registry_of(Board(), GarbageWatch(), version="0"))
     second.start()
     second.stop()
     assert second.port == first.port
