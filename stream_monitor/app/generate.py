@@ -242,7 +242,8 @@ class _Cohort:
     def __init__(self, policy: StreamPolicy, start_ms: int, members: NDArray[np.int64]) -> None:
         first = int(members[0])
         self.world = World(policy.worlds[first], policy.seed + first)
-        self.writer = EventWriter(self.world)
+        tags = [tag.name for tag in self.world.policy.tags]
+        self.writer = EventWriter(self.world.policy.features, tags, self.world.classes)
         self._policy = policy
         self._start_ms = start_ms
         self._members = members

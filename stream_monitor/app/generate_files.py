@@ -6,6 +6,7 @@ making the events; memory as the stream's.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,32 +24,29 @@ def write_files(
 ) -> Sent:
     """predictions.ndjson and, of a stream with labels, labels.ndjson. `stop` ends it between two lines.
 
-    UsageError where one of them is there already or cannot be made.
+    UsageError where one of them is there already; StreamMonitorError where they cannot be written.
     """
-    sent = Sent()
-    with ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            predictions = stack.enter_context((folder / FILES["predictions"]).open("xb"))
-            labels = None
-            if stream.policy.label_delay_ms is not None:
-                labels = stack.enter_context((folder / FILES["labels"]).open("xb"))
-        except FileExistsError as error:
-            raise UsageError(f"{error.filename} is there already, and is not overwritten", mend="move it") from None
-        except OSError as error:
-            raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from None
-        try:
-            for batch in stream.batches(float("inf")):
+    sent, wanted = Sent(), [folder / FILES["predictions"]]
+    if stream.policy.label_delay_ms is not None:
+        wanted.append(folder / FILES["labels"])
+    try:
+        for file in wanted:
+            if file.exists():
+                raise UsageError(f"{file} is there already, and is not overwritten", mend="give another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            predictions, *labels = [stack.enter_context(file.open("xb")) for file in wanted]
+            for batch in stream.batches(math.inf):
                 kinds = batch.kinds.tolist()
                 made = [value for value, kind in zip(batch.values, kinds, strict=True) if kind != LABEL]
                 known = [value for value, kind in zip(batch.values, kinds, strict=True) if kind == LABEL]
                 predictions.write(b"".join([value + b"\n" for value in made]))
-                if labels is not None:
-                    labels.write(b"".join([value + b"\n" for value in known]))
+                for out in labels:
+                    out.write(b"".join([value + b"\n" for value in known]))
                 sent.count(batch)
                 on_step(sent)
                 if stop.is_set():
                     break
-        except OSError as error:
-            raise StreamMonitorError(f"{folder} cannot be written: {error.strerror}") from None
+    except OSError as error:
+        raise StreamMonitorError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
     return sent

@@ -16,7 +16,7 @@ from msgspec.json import Encoder
 from numpy.typing import NDArray
 
 from stream_monitor.app.generate_features import Floats
-from stream_monitor.app.generate_world import Columns, World
+from stream_monitor.app.generate_world import Columns
 
 
 def rfc3339(moments_ms: NDArray[np.int64]) -> list[str]:
@@ -26,21 +26,20 @@ def rfc3339(moments_ms: NDArray[np.int64]) -> list[str]:
 
 
 class EventWriter:
-    """The text of one world's events. Names and ids are given row by row."""
+    """The text of events with these features, tags and classes of labels (none: labels have a value)."""
 
-    def __init__(self, world: World) -> None:
-        policy = world.policy
+    def __init__(self, features: Iterable[str], tags: Sequence[str] = (), classes: Sequence[object] = ()) -> None:
         self._encode = Encoder().encode
-        self._tagged = bool(policy.tags)
-        self._features = _struct(policy.features)
-        self._tags = _struct(tag.name for tag in policy.tags)
+        self._tagged = bool(tags)
+        self._features = _struct(features)
+        self._tags = _struct(tags)
         self._event = _struct(
             ["model_name", "model_version", "prediction_id", "timestamp", "features", "prediction", "latency_seconds"]
             + ["tags"] * self._tagged
         )
         self._label = _struct(["model_name", "prediction_id", "timestamp", "actual"])
-        self._actual = _struct(["label" if world.classes else "value"])
-        self._actuals = np.array([self._actual(each) for each in world.classes], dtype=object)
+        self._actual = _struct(["label" if classes else "value"])
+        self._actuals = np.array([self._actual(each) for each in classes], dtype=object)
         self._prediction: type[Struct] | None = None  # made from the first block's columns
 
     def predictions(

@@ -84,6 +84,7 @@ def test_files_that_are_there_stay(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "labels.ndjson is there already" in result.stderr
     assert (tmp_path / "labels.ndjson").read_text() == "mine"
+    assert not (tmp_path / "predictions.ndjson").exists()
 
 
 def test_a_stream_without_labels_is_one_file(run: Run, tmp_path: Path) -> None:
