@@ -39,7 +39,7 @@ class LabelFolder:
         self._policy = policy
         self._classes = frozenset(known_classes(policy.outcome) or (profile.classes if profile else ()))
         self._profile = profile
-        self._edges = {} if profile is None else {name: np.array(e) for name, e in profile.score_edges.items()}
+        self._edges: dict[str, NDArray[np.float64]] = {}
 
     def expect(self, waits: Ledger, step: int, book: PaneBook) -> None:
         """Book `step` (+1: predicted, −1: joined) at the deadlines of predictions."""
@@ -138,9 +138,12 @@ class LabelFolder:
     def _bins(self, class_: str, start_ms: int) -> tuple[str, NDArray[np.float64]]:
         profile = self._profile
         in_force = profile is not None and (profile.effective_from is None or start_ms >= profile.effective_from)
-        if profile is None or not in_force or not self._edges:
+        if profile is None or not in_force or not profile.score_edges:
             return UNIFORM_SCHEMA_ID, _UNIFORM
-        return profile.schema_id, self._edges.get(class_, _UNIFORM)
+        edges = self._edges.get(class_)
+        if edges is None:
+            edges = self._edges[class_] = np.array(profile.edges_for(class_))
+        return profile.schema_id, edges
 
     def _scored_classes(self, columns: _Columns) -> list[str]:
         outcome = self._policy.outcome

@@ -25,6 +25,8 @@ from stream_monitor.join.store import JoinStore
 from stream_monitor.pipeline.book import PaneBook
 from stream_monitor.pipeline.fold_labels import LabelFolder
 from stream_monitor.pipeline.fold_predictions import PredictionFolder
+from stream_monitor.pipeline.horizon import Horizon
+from stream_monitor.pipeline.horizon import Span as Span
 from stream_monitor.pipeline.joining import Joining
 from stream_monitor.pipeline.latency import LatencyCounts
 from stream_monitor.pipeline.learning import fits
@@ -32,11 +34,9 @@ from stream_monitor.pipeline.messages import FORMAT, Progress, SourceRange, enco
 from stream_monitor.pipeline.partition import partition_of
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.reference.profile import Profile
-from stream_monitor.windows.watermark import SourceProgress
 
 PREDICTIONS = "predictions"
 LABELS = "labels"
-_SWEEP_PATIENCE_MS = 3_600_000
 
 
 class _Named(Protocol):
@@ -61,14 +61,6 @@ class Records(NamedTuple):
     timestamps_ms: Sequence[int]
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
-
-
-class Span(NamedTuple):
-    """Offsets `[start, end)` read of one source partition since the last commit, and whether it is caught up."""
-
-    start: int
-    end: int
-    caught_up: bool
 
 
 class OutMessage(NamedTuple):
@@ -128,9 +120,7 @@ class IngestFold:
         self._profiles: dict[str, Profile] = {}
         self._decoder = PredictionDecoder(decode)
         self._label_decoder = LabelDecoder(decode)
-        self._newest: dict[tuple[str, int], dict[str, int]] = {}  # of this flush
-        self._horizon: dict[tuple[str, int], dict[str, int]] = {}  # of this assignment
-        self._last_seen_ms: dict[tuple[str, int], dict[str, int]] = {}
+        self._horizon = Horizon(policies.idle_timeout_ms)
         self._dead: list[tuple[str, int, Reject, Records]] = []
         self._counters = IngestCounters()
         self._spans: Mapping[tuple[str, int], Span] = {}
@@ -162,7 +152,7 @@ class IngestFold:
                 self._reject(PREDICTIONS, [(i, self._too_many_models(name)) for i in index], records)
                 continue
             partitions = _at(records.partitions, index)
-            self._note(PREDICTIONS, name, partitions, moments)
+            self._horizon.note(PREDICTIONS, name, partitions, moments)
             bodies, outcome = [row.prediction for row in rows], model.policy.outcome
             if model.joining is None:
                 output = output_column(bodies, outcome)
@@ -191,7 +181,7 @@ class IngestFold:
                 self._reject(LABELS, [(i, self._too_many_models(name)) for i in index], records)
                 continue
             partitions = _at(records.partitions, index)
-            self._note(LABELS, name, partitions, moments)
+            self._horizon.note(LABELS, name, partitions, moments)
             if model.joining is None or not model.policy.joins_labels:
                 self._counters.joined[name, "labels_off"] += len(rows)
                 continue
@@ -211,7 +201,7 @@ class IngestFold:
         progress = Progress(
             v=FORMAT,
             instance=self._instance,
-            sources=self._progress(now_ms, spans),
+            sources=self._horizon.progress(now_ms, spans),
             counts=dict(counts),
             events=sum(self._counters.consumed.values()),
             rejects=dict(_summed_by_reason(self._counters.rejected)),
@@ -227,7 +217,8 @@ class IngestFold:
         for partition in {partition for _, partition in self._spans}:
             positions = {role: span.end for (role, p), span in self._spans.items() if p == partition}
             entries, floors = self._overlay.changes(partition)
-            expired += self._store.write(partition, entries, floors, positions, self._expire_before(partition))
+            before = self._horizon.expire_before(partition, self._flushed_ms, self._spans)
+            expired += self._store.write(partition, entries, floors, positions, before)
         self._start_anew()
         return expired
 
@@ -237,10 +228,10 @@ class IngestFold:
 
     def released(self, partitions: Iterable[tuple[str, int]]) -> None:
         """These (role, partition) belong to somebody else now."""
-        for owned in partitions:
-            for known in (self._newest, self._horizon, self._last_seen_ms):
-                known.pop(owned, None)
-            self._overlay.drop(owned[1])
+        sources = list(partitions)
+        self._horizon.released(sources)
+        for _, partition in sources:
+            self._overlay.drop(partition)
 
     def floor(self, role: str, partition: int) -> int | None:
         """Lowest offset that the join entries written so far need; None: none."""
@@ -249,7 +240,7 @@ class IngestFold:
     def _start_anew(self) -> None:
         self._overlay.drop()
         self._book.clear()
-        self._newest = {}
+        self._horizon.start_anew()
         self._dead = []
         self._counters = IngestCounters()
         self._spans = {}
@@ -289,38 +280,6 @@ class IngestFold:
                 self._counters.joined[name, "unknown_class"] += unknown
             delays = (pairs.labels["ms"] - pairs.predictions["ms"]) / 1000
             self._counters.label_delay.setdefault(name, LatencyCounts()).add(delays)
-
-    def _note(self, role: str, model: str, partitions: Sequence[int], times: NDArray[np.int64]) -> None:
-        found = set(partitions)
-        where = np.array(partitions) if len(found) > 1 else None
-        for partition in found:
-            mine = int((times if where is None else times[where == partition]).max())
-            for known in (self._newest, self._horizon):
-                newest = known.setdefault((role, partition), {})
-                newest[model] = max(mine, newest.get(model, mine))
-
-    def _progress(self, now_ms: int, spans: Mapping[tuple[str, int], Span]) -> list[SourceProgress]:
-        sources = []
-        for (role, partition), span in spans.items():
-            newest = self._newest.get((role, partition), {})
-            seen = self._last_seen_ms.setdefault((role, partition), {})
-            seen.update(dict.fromkeys(newest, now_ms))
-            active = [model for model, at in seen.items() if now_ms - at <= self._policies.idle_timeout_ms]
-            sources.append(SourceProgress(role, partition, span.start, span.end, newest, span.caught_up, active))
-        return sources
-
-    def _expire_before(self, partition: int) -> int | None:
-        """Event time behind which no entry is needed: the least over models and topics that may still bring events."""
-        least: int | None = None
-        for role, span in ((role, span) for (role, p), span in self._spans.items() if p == partition):
-            newest = self._horizon.get((role, partition), {})
-            if not newest and not span.caught_up:
-                return None
-            seen = self._last_seen_ms.get((role, partition), {})
-            for model, at in newest.items():
-                if self._flushed_ms - seen.get(model, self._flushed_ms) <= _SWEEP_PATIENCE_MS:
-                    least = at if least is None else min(least, at)
-        return least
 
     def _reject(self, role: str, rejects: Iterable[tuple[int, Reject]], records: Records) -> None:
         for place, reject in rejects:

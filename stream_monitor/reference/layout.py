@@ -1,14 +1,10 @@
-"""From a profile to what ingest needs of it: slots to count into, features to decode, edges of scores."""
+"""From a profile to what ingest needs of it: slots to count into, features to decode."""
 
 from __future__ import annotations
-
-import numpy as np
-from numpy.typing import NDArray
 
 from stream_monitor.events.columns import FeatureLayout
 from stream_monitor.reference.profile import Feature, NumericFeature, Profile
 from stream_monitor.sketches.bins import BinLayout, BinSpec, CategoricalBins, NumericBins
-from stream_monitor.sketches.score_counts import DEFAULT_SCORE_EDGES, UNIFORM_SCHEMA_ID
 
 
 def bin_layout(profile: Profile) -> BinLayout:
@@ -46,13 +42,3 @@ def feature_layout(profile: Profile) -> FeatureLayout:
         names=tuple(feature.name for feature in profile.features),
         kinds=tuple("numeric" if isinstance(f, NumericFeature) else "categorical" for f in profile.features),
     )
-
-
-def score_schema_id(profile: Profile | None) -> str:
-    """The key of LabelPane.scores: the profile's schema_id, or "uniform256" without a profile."""
-    return UNIFORM_SCHEMA_ID if profile is None else profile.schema_id
-
-
-def score_edges(profile: Profile | None, class_: str) -> NDArray[np.float64]:
-    """Inner edges on which scores of a class are counted. Makes a new array: callers keep it."""
-    return np.array(DEFAULT_SCORE_EDGES if profile is None else profile.edges_for(class_))
