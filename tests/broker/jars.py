@@ -75,7 +75,7 @@ def _start(java: str, jars: Path, directory: Path) -> tuple[subprocess.Popen[byt
     log = directory / "broker.log"
     # C1 alone: the tool runs for a second, a second compiler only costs it time.
     base = [java, "-cp", f"{jars}/*", "-XX:TieredStopAtLevel=1"]
-    tool = [*base, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(config)]
+    tool = [*base, "kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}", "-c", str(config)]
     formatted = subprocess.run(tool, capture_output=True, text=True, check=False, cwd=directory)
     if formatted.returncode != 0:
         raise SourceUnavailable(f"Kafka's storage tool failed: {_last_line(formatted.stderr or formatted.stdout)}")
