@@ -1,11 +1,13 @@
 """The join store on disk: RocksDB, one database a source partition pair, under `directory/<partition>`.
 
-Same observable behaviour as `MemoryStore`, except that expired entries are removed some thousands a write; they are
-hidden at once. Positions, entries and expiry index change in one
-write batch. The log is not synced: a killed process loses nothing, a killed machine at most the tail, which is read
-again from Kafka because the positions are lost with it.
+Same observable behaviour as `MemoryStore`. Entries are counted by granule (the moment at which they expire), so an
+expired granule leaves the counts, the floors and all answers at once and exactly, without a look at its entries; they
+leave the disk later, by passes over the whole table which go on some ten thousand entries a write (`_sweep`).
 
-Costs about 4 µs a change and 2 µs a look-up, and per store one block cache and two write buffers, whatever its size.
+Entries, granules and positions change in one write batch. The log is not synced: a killed process loses nothing, a
+killed machine at most the tail, which is read again from Kafka because the positions are lost with it.
+
+Memory: one block cache and one budget of write buffers for all partitions, whatever their size.
 """
 
 from __future__ import annotations
@@ -13,37 +15,65 @@ from __future__ import annotations
 import itertools
 import shutil
 import struct
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import Rdict, WriteBatch
 
 from stream_monitor.errors import FormatError, StateLockedError
-from stream_monitor.join.store import NO_FLOORS, STAMP, Floors, Role, add_floors, expires_ms, lowest, stamp
+from stream_monitor.join.store import NO_FLOORS, STAMP, Floors, Role, expires_ms, lowest, stamp
+from stream_monitor.kafka.join_store_options import WRITE_BUFFER_BYTES, in_order, options
 
 log = structlog.get_logger("stream_monitor.kafka.join_store")
 
-FORMAT_VERSION = 1
-SWEEP_LIMIT = 20_000  # expired entries removed per write: bounds how long one flush may take
-BLOCK_CACHE_BYTES = 64 * 1024 * 1024
-WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+FORMAT_VERSION = 2
+# A pass over the table begins when its hidden entries are this many, and this share of the visible ones: a pass costs
+# about 0.5 µs an entry, so an entry that comes and goes costs some 2 µs for its removal.
+SWEEP_FROM = 50_000
+SWEEP_SHARE = 0.5
+# Entries looked at in one step of a pass: bounds how long a flush may take, and outruns what expires meanwhile.
+SWEEP_STEP = 20_000
+SWEEP_STEP_PER_CHANGE = 2
+# A step has to sort what is in memory, so it waits until that was just written to disk; but not for ever.
+SWEEP_IN_MEMORY_BYTES = WRITE_BUFFER_BYTES // 4
+SWEEP_CHANGES = 500_000
 
-# Kinds of keys. Numbers are big endian, so that they sort.
-_META = b"m"
-_ENTRY = b"k"  # + key                  → the entry, which begins with its stamp
-_EXPIRY = b"x"  # + stamp + key         → nothing; stale where the entry's own stamp differs
-_GRANULE = b"g"  # + stamp              → lowest offsets its entries need
-_FLOORS = struct.Struct(">qq")
+# Keys are text, in UTF-8, where the byte 0xff does not occur: what begins with it is the store's own.
+_OWN = b"\xff"
+_META = _OWN + b"m"
+_GRANULE = _OWN + b"g"  # + stamp → _Granule
+_GRANULE_FORMAT = struct.Struct(">qqq")
+_stamp_of = itemgetter(slice(STAMP.size))
+_IN_ORDER = in_order()
 
 
-class _Meta(msgspec.Struct, array_like=True):
+class _Meta(msgspec.Struct, array_like=True, frozen=True):
+    """`hidden`: entries on disk whose granule expired. `swept_to`: where the pass that removes them is, if one is."""
+
     v: int
     positions: dict[str, int]
-    entries: int
     expired_before_ms: int | None
+    hidden: int
+    swept_to: bytes | None
+
+
+class _Granule(NamedTuple):
+    """Lowest offsets that the entries of one expiry need, and how many entries these are."""
+
+    floors: Floors
+    entries: int
+
+
+_NO_GRANULE = _Granule(NO_FLOORS, 0)
+
+
+class _OlderFormatError(Exception):
+    """The database is of a format that came before this one."""
 
 
 class RocksJoinStore:
@@ -51,7 +81,7 @@ class RocksJoinStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._cache = Cache(BLOCK_CACHE_BYTES)
+        self._options = options()
         self._tables: dict[int, _Table] = {}
 
     def positions(self, partition: int) -> dict[Role, int]:
@@ -74,7 +104,7 @@ class RocksJoinStore:
         return self._table(partition).floors()
 
     def entries(self, partition: int) -> int:
-        return self._table(partition).meta.entries
+        return self._table(partition).entries
 
     def reset(self, partition: int) -> None:
         self.release(partition)
@@ -99,47 +129,50 @@ class RocksJoinStore:
         return table
 
     def _open(self, partition: int) -> _Table:
+        """Kafka has everything, so a store that cannot be used is worth no more than none, and is rebuilt. Not one
+        that a newer program wrote: going back was perhaps not meant."""
         path = self._path(partition)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return _Table(path, self._cache)
+            return _Table(path, self._options)
         except FormatError:
             raise
+        except _OlderFormatError:
+            log.warning("join store of an older format, it will be rebuilt", path=str(path), accepted=FORMAT_VERSION)
         except Exception as error:  # rocksdict raises bare Exception, with RocksDB's sentence
             if "lock" in str(error).lower():
                 raise StateLockedError(
                     f"another process uses the join store {path}", mend="give each process its own --instance"
                 ) from error
-            # Kafka has everything; a store that cannot be read is worth no more than none.
             log.warning("join store unreadable, it will be rebuilt", path=str(path), error=str(error))
-            shutil.rmtree(path, ignore_errors=True)
-            return _Table(path, self._cache)
+        shutil.rmtree(path, ignore_errors=True)
+        return _Table(path, self._options)
 
 
 class _Table:
-    """One partition's database. `_seen` is what look-ups since the last write told about their keys."""
+    """One partition's database. `_seen` is what look-ups since the last write found, hidden entries included."""
 
-    def __init__(self, path: Path, cache: Any) -> None:
-        self._db = Rdict(str(path), _options(cache))
+    def __init__(self, path: Path, chosen: Any) -> None:
+        self._db = Rdict(str(path), chosen)
         try:
             self.meta = self._read_meta()
             self._granules = self._read_granules()
         except BaseException:
             self._db.close()
             raise
-        self._seen: dict[bytes, bool] = {}
+        self.entries = sum(granule.entries for granule in self._granules.values())
+        self._below = self._hides_below()
+        self._seen: dict[bytes, bytes | None] = {}
+        self._unswept = 0  # entries changed since the last step of a pass
 
     def close(self) -> None:
         self._db.close()
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        before = self.meta.expired_before_ms
-        answers: list[bytes | None] = []
-        for key, found in zip(keys, self._db.get([_ENTRY + key for key in keys]), strict=True):
-            self._seen[key] = found is not None
-            hidden = found is None or (before is not None and expires_ms(found) < before)
-            answers.append(None if hidden else found)
-        return answers
+        found = self._look_up(list(keys))
+        below = self._below
+        # An entry begins with its stamp, so bytes compare as moments do.
+        return [None if data is None or data < below else data for data in found] if below else found
 
     def write(
         self,
@@ -148,102 +181,121 @@ class _Table:
         positions: Mapping[Role, int],
         expire_before_ms: int | None,
     ) -> int:
-        unknown = [key for key in entries if key not in self._seen]
-        if unknown:
-            self.get_many(unknown)
+        seen = self._seen
+        if unknown := [key for key in entries if key not in seen]:
+            self._look_up(unknown)
         batch = WriteBatch(raw_mode=True)
-        added = 0
         for key, data in entries.items():
-            batch.put(_ENTRY + key, data)
-            batch.put(_EXPIRY + data[: STAMP.size] + key, b"")
-            added += not self._seen[key]
-        touched = {moment: self._granules.get(moment, NO_FLOORS) for moment in floors}
-        add_floors(touched, floors)
-        for moment, each in touched.items():
-            batch.put(_GRANULE + stamp(moment), _FLOORS.pack(*each))
-        meta = self.meta
-        if expire_before_ms is None or meta.expired_before_ms is None:
-            expired_before = expire_before_ms if meta.expired_before_ms is None else meta.expired_before_ms
-        else:
-            expired_before = max(meta.expired_before_ms, expire_before_ms)
-        meta = _Meta(FORMAT_VERSION, meta.positions | dict(positions), meta.entries + added, expired_before)
-        batch.put(_META, msgspec.msgpack.encode(meta))
-        self._db.write(batch)
-        self._granules |= touched
-        self.meta = meta
-        self._seen.clear()
-        return 0 if expired_before is None else self._sweep(expired_before)
-
-    def _sweep(self, before_ms: int) -> int:
-        """Remove up to SWEEP_LIMIT expired entries; a batch of its own, since hiding them has been written already."""
-        end = _EXPIRY + stamp(before_ms)
-        index = list(
-            itertools.islice(itertools.takewhile(lambda key: key < end, self._db.keys(from_key=_EXPIRY)), SWEEP_LIMIT)
+            batch[key] = data
+        replaced = [data for data in map(seen.__getitem__, entries) if data is not None]
+        visible = [data for data in replaced if data >= self._below] if self._below else replaced
+        granules = self._changed(entries.values(), visible, floors)
+        moments = (self.meta.expired_before_ms, expire_before_ms)
+        expired_before = max((moment for moment in moments if moment is not None), default=None)
+        gone: list[int] = []
+        if expired_before is not None:
+            gone = [moment for moment in self._granules.keys() | granules if moment < expired_before]
+        dropped = sum(granules.get(moment, self._granules.get(moment, _NO_GRANULE)).entries for moment in gone)
+        for moment in gone:
+            granules.pop(moment, None)
+            batch.delete(_GRANULE + stamp(moment))
+        for moment, granule in granules.items():
+            batch[_GRANULE + stamp(moment)] = _GRANULE_FORMAT.pack(*granule.floors, granule.entries)
+        uncovered = len(replaced) - len(visible)
+        meta = _Meta(
+            FORMAT_VERSION,
+            self.meta.positions | dict(positions),
+            expired_before,
+            self.meta.hidden - uncovered + dropped,
+            self.meta.swept_to,
         )
-        gone = [moment for moment in self._granules if moment < before_ms]
-        if not index and not gone:
-            return 0
-        batch = WriteBatch(raw_mode=True)
-        at = len(_EXPIRY)
-        keys = [_ENTRY + key[at + STAMP.size :] for key in index]
-        dropped: set[bytes] = set()
-        for pointer, key, found in zip(index, keys, self._db.get(keys), strict=True):
-            if found is not None and found[: STAMP.size] == pointer[at : at + STAMP.size]:
-                batch.delete(key)
-                dropped.add(key)
-        if index:
-            batch.delete_range(index[0], index[-1] + b"\0")
-        if len(index) < SWEEP_LIMIT:
-            for moment in gone:
-                batch.delete(_GRANULE + stamp(moment))
-                del self._granules[moment]
-        self.meta.entries -= len(dropped)
-        batch.put(_META, msgspec.msgpack.encode(self.meta))
-        self._db.write(batch)
-        return len(dropped)
+        self._commit(batch, meta)
+        self._granules |= granules
+        for moment in gone:
+            self._granules.pop(moment, None)
+        self.entries += len(entries) - len(visible) - dropped
+        self._below = self._hides_below()
+        self._seen = {}
+        self._unswept += len(entries)
+        self._sweep()
+        return dropped
 
     def floors(self) -> dict[Role, int]:
+        return lowest({moment: granule.floors for moment, granule in self._granules.items()})
+
+    def _look_up(self, keys: list[bytes]) -> list[bytes | None]:
+        found: list[bytes | None] = self._db.get(keys)
+        self._seen.update(zip(keys, found, strict=True))
+        return found
+
+    def _changed(
+        self, put: Iterable[bytes], replaced: Iterable[bytes], floors: Mapping[int, Floors]
+    ) -> dict[int, _Granule]:
+        """The granules that `put` entries come to, or that the visible entries they replace leave, as they then are."""
+        entered, left = Counter(map(_stamp_of, put)), Counter(map(_stamp_of, replaced))
+        changes = {expires_ms(each): entered[each] - left[each] for each in entered.keys() | left}
+        found = {}
+        for moment in changes.keys() | floors:
+            known = self._granules.get(moment, _NO_GRANULE)
+            found[moment] = _Granule(
+                known.floors.with_those(floors.get(moment, NO_FLOORS)), known.entries + changes.get(moment, 0)
+            )
+        return found
+
+    def _sweep(self) -> None:
+        """Take the pass over the table a step on; a write of its own, since hiding has been written already."""
+        meta = self.meta
+        if meta.swept_to is None and meta.hidden <= max(SWEEP_FROM, SWEEP_SHARE * self.entries):
+            self._unswept = 0
+            return
+        in_memory = self._db.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
+        if in_memory > SWEEP_IN_MEMORY_BYTES and self._unswept < SWEEP_CHANGES:
+            return
+        step = SWEEP_STEP + SWEEP_STEP_PER_CHANGE * self._unswept
+        batch = WriteBatch(raw_mode=True)
+        below, removed, last = self._below, 0, _OWN
+        for key, data in itertools.islice(self._db.items(from_key=meta.swept_to or b"", read_opt=_IN_ORDER), step):
+            last = key
+            if key >= _OWN:
+                break
+            if data < below:
+                batch.delete(key)
+                removed += 1
+        swept_to = None if last >= _OWN else last + b"\0"
+        self._commit(batch, msgspec.structs.replace(meta, hidden=meta.hidden - removed, swept_to=swept_to))
+        self._unswept = 0
+
+    def _commit(self, batch: Any, meta: _Meta) -> None:
+        batch[_META] = msgspec.msgpack.encode(meta)
+        self._db.write(batch)
+        self.meta = meta
+
+    def _hides_below(self) -> bytes:
+        """Entries below these bytes are hidden; empty: none."""
         before = self.meta.expired_before_ms
-        return lowest({at: each for at, each in self._granules.items() if before is None or at >= before})
+        return b"" if before is None else stamp(before)
 
     def _read_meta(self) -> _Meta:
         data = self._db.get(_META)
         if data is None:
-            return _Meta(FORMAT_VERSION, {}, 0, None)
-        try:
-            meta = msgspec.msgpack.decode(data, type=_Meta)
-        except msgspec.DecodeError as error:
-            raise FormatError(f"the join store's positions cannot be read ({error})") from error
-        if meta.v != FORMAT_VERSION:
+            if next(self._db.keys(read_opt=_IN_ORDER), None) is not None:
+                raise _OlderFormatError
+            return _Meta(FORMAT_VERSION, {}, None, 0, None)
+        found = msgspec.msgpack.decode(data, type=list)[0]
+        if found > FORMAT_VERSION:
             raise FormatError(
-                f"the join store has format version {meta.v}; accepted: {FORMAT_VERSION}",
-                mend="delete the instance's join folder: it is rebuilt from Kafka",
+                f"the join store has format version {found}; accepted: {FORMAT_VERSION}",
+                mend="run the newer program, or delete the instance's join folder: it is rebuilt from Kafka",
             )
-        return meta
+        if found < FORMAT_VERSION:
+            raise _OlderFormatError
+        return msgspec.msgpack.decode(data, type=_Meta)
 
-    def _read_granules(self) -> dict[int, Floors]:
-        granules: dict[int, Floors] = {}
-        for key, value in self._db.items(from_key=_GRANULE):
+    def _read_granules(self) -> dict[int, _Granule]:
+        granules: dict[int, _Granule] = {}
+        for key, value in self._db.items(from_key=_GRANULE, read_opt=_IN_ORDER):
             if not key.startswith(_GRANULE):
                 break
-            granules[expires_ms(key[len(_GRANULE) :])] = Floors(*_FLOORS.unpack(value))
+            *offsets, entries = _GRANULE_FORMAT.unpack(value)
+            granules[expires_ms(key[len(_GRANULE) :])] = _Granule(Floors(*offsets), entries)
         return granules
-
-
-def _options(cache: Any) -> Any:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_write_buffer_size(WRITE_BUFFER_BYTES)
-    options.set_max_write_buffer_number(2)
-    options.set_max_total_wal_size(4 * WRITE_BUFFER_BYTES)
-    options.set_max_background_jobs(2)
-    options.set_max_open_files(256)
-    options.set_keep_log_file_num(2)
-    options.set_compression_type(DBCompressionType.lz4())
-    blocks = BlockBasedOptions()
-    blocks.set_block_cache(cache)
-    # Filters and indexes inside the cache's bound: else they would grow with the store.
-    blocks.set_cache_index_and_filter_blocks(True)
-    blocks.set_bloom_filter(10, False)  # most look-ups are of ids not seen before
-    options.set_block_based_table_factory(blocks)
-    return options

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rocksdict import Options, Rdict
 
 from stream_monitor.errors import FormatError, StateLockedError
 from stream_monitor.join.store import NO_OFFSET, Floors, JoinStore, MemoryStore, stamp
 from stream_monitor.kafka import join_store
 from stream_monitor.kafka.join_store import RocksJoinStore
+from stream_monitor.kafka.join_store_options import in_order, options
 
 KEYS = [f"id-{i}".encode() for i in range(8)]
 offset = st.just(NO_OFFSET) | st.integers(0, 50)
@@ -27,9 +31,9 @@ write = st.tuples(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(write, max_size=8))
-def test_it_equals_the_store_in_memory_through_writes_expiry_and_reopening(writes: list) -> None:
-    with tempfile.TemporaryDirectory() as directory:
+@given(st.lists(write, max_size=8), st.integers(1, 4))
+def test_it_equals_the_store_in_memory_through_writes_expiry_passes_and_reopening(writes: list, step: int) -> None:
+    with tempfile.TemporaryDirectory() as directory, small_passes(step):
         disk, memory = RocksJoinStore(Path(directory)), MemoryStore()
         expired = None
         for changes, positions, expire_before, look_first, reopen in writes:
@@ -47,7 +51,29 @@ def test_it_equals_the_store_in_memory_through_writes_expiry_and_reopening(write
             assert disk.entries(3) == memory.entries(3)
             assert disk.get_many(3, KEYS) == memory.get_many(3, KEYS)
             assert disk.floors(3) == memory.floors(3)
+        for _ in range(2 * (len(KEYS) // step + 1)):  # the rest of a pass, and one over all
+            disk.write(3, {}, {}, {}, expired)
         disk.close()
+        assert entries_on_disk(Path(directory) / "3") == memory.entries(3), "what is hidden must leave the disk"
+
+
+@contextmanager
+def small_passes(step: int) -> Iterator[None]:
+    """Passes over the table begin at once and go on `step` entries a write."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(join_store, "SWEEP_FROM", 0)
+        patch.setattr(join_store, "SWEEP_SHARE", 0)
+        patch.setattr(join_store, "SWEEP_STEP", step)
+        patch.setattr(join_store, "SWEEP_STEP_PER_CHANGE", 0)
+        yield
+
+
+def entries_on_disk(path: Path) -> int:
+    """How many records other than its own a closed table holds."""
+    database = Rdict(str(path), options())
+    found = sum(not key.startswith(b"\xff") for key in database.keys(read_opt=in_order()))
+    database.close()
+    return found
 
 
 Change = tuple[bytes, int, int, int]
@@ -91,19 +117,39 @@ def test_floors_rise_when_the_entries_that_need_them_expire(tmp_path: Path) -> N
     assert store.floors(0) == {}
 
 
-def test_a_sweep_removes_a_bounded_number_a_write_and_hides_all_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(join_store, "SWEEP_LIMIT", 4)
+def test_what_expired_is_hidden_at_once_and_leaves_the_disk_a_step_a_write(tmp_path: Path) -> None:
+    with small_passes(4):
+        store = RocksJoinStore(tmp_path)
+        put(store, 0, {key: entry("x", 100, 1, 1) for key in KEYS}, {}, None)
+        assert put(store, 0, {}, {}, 101) == 8
+        assert store.get_many(0, KEYS) == [None] * 8
+        assert (store.floors(0), store.entries(0)) == ({}, 0)
+        store.close()
+        assert entries_on_disk(tmp_path / "0") == 4
+        assert put(store, 0, {KEYS[7]: entry("new", 500)}, {}, 101) == 0
+        assert store.get_many(0, KEYS[6:]) == [None, stamp(500) + b"new"]
+        store.close()
+        assert entries_on_disk(tmp_path / "0") == 1
+
+
+def test_few_hidden_entries_start_no_pass(tmp_path: Path) -> None:
     store = RocksJoinStore(tmp_path)
-    put(store, 0, {key: entry("x", 100, 1, 1) for key in KEYS}, {}, None)
-    assert put(store, 0, {}, {}, 101) == 4
-    assert store.get_many(0, KEYS) == [None] * 8
-    assert store.floors(0) == {}
-    assert put(store, 0, {KEYS[7]: entry("new", 500)}, {}, 101) == 3
-    assert store.get_many(0, KEYS[6:]) == [None, stamp(500) + b"new"]
-    put(store, 0, {}, {}, 101)
-    assert store.entries(0) == 1
+    put(store, 0, {key: entry("x", 100) for key in KEYS}, {}, None)
+    assert put(store, 0, {}, {}, 101) == 8
+    store.close()
+    assert entries_on_disk(tmp_path / "0") == 8
+
+
+def test_a_pass_waits_until_little_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_passes(4):
+        monkeypatch.setattr(join_store, "SWEEP_IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr(join_store, "SWEEP_CHANGES", 9)
+        store = RocksJoinStore(tmp_path)
+        put(store, 0, {key: entry("x", 100) for key in KEYS}, {}, 101)
+        assert store.entries(0) == 0
+        put(store, 0, {KEYS[0]: entry("x", 500)}, {}, 101)  # the ninth change since the last step
+        store.close()
+        assert entries_on_disk(tmp_path / "0") == 5
 
 
 def test_a_second_opening_is_refused_with_the_reason(tmp_path: Path) -> None:
@@ -121,11 +167,31 @@ def test_an_unreadable_store_starts_empty(tmp_path: Path) -> None:
     assert RocksJoinStore(tmp_path).positions(0) == {}
 
 
-def test_an_unknown_format_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = RocksJoinStore(tmp_path)
-    monkeypatch.setattr(join_store, "FORMAT_VERSION", 9)
-    put(store, 0, {}, {"labels": 1}, None)
-    store.close()
-    monkeypatch.undo()
-    with pytest.raises(FormatError, match="format version 9; accepted: 1"):
+def test_a_newer_format_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written_by(3, tmp_path, monkeypatch)
+    with pytest.raises(FormatError, match="format version 3; accepted: 2"):
         RocksJoinStore(tmp_path).positions(0)
+
+
+def test_an_older_format_is_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written_by(1, tmp_path, monkeypatch)
+    store = RocksJoinStore(tmp_path)
+    assert (store.positions(0), store.get_many(0, [b"a"]), store.entries(0)) == ({}, [None], 0)
+
+
+def test_a_store_whose_positions_are_elsewhere_is_of_an_older_format(tmp_path: Path) -> None:
+    plain = Options(raw_mode=True)
+    plain.create_if_missing(True)
+    first = Rdict(str(tmp_path / "0"), plain)
+    first[b"m"] = first[b"ka"] = b"as the first format had it"
+    first.close()
+    store = RocksJoinStore(tmp_path)
+    assert (store.positions(0), store.get_many(0, [b"a", b"ka"])) == ({}, [None, None])
+
+
+def written_by(version: int, directory: Path, patch: pytest.MonkeyPatch) -> None:
+    store = RocksJoinStore(directory)
+    with patch.context() as other:
+        other.setattr(join_store, "FORMAT_VERSION", version)
+        put(store, 0, {b"a": entry("a", 1)}, {"labels": 1}, None)
+        store.close()

@@ -1,0 +1,64 @@
+"""How RocksDB is set up for the join store: point look-ups of random keys, most of them absent, under steady writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DataBlockIndexType,
+    DBCompressionType,
+    MemtableFactory,
+    Options,
+    ReadOptions,
+    SliceTransform,
+    WriteBufferManager,
+)
+
+MIB = 1 << 20
+CACHE_BYTES = 64 * MIB  # blocks of entries, of all partitions together
+WRITE_BUFFER_BYTES = 16 * MIB  # of a partition; it may have BUFFERS of them while the disk is slow
+ALL_WRITE_BUFFERS_BYTES = 64 * MIB  # of all partitions together: beyond it they are flushed sooner
+_BUFFERS = 4
+_TRIGGER = 4  # flushed buffers that are merged with the level below at once
+_BUCKETS = 1 << 17  # about one for each entry that a write buffer holds
+_LONGEST_PREFIX = 128  # the most that rocksdict takes
+
+
+def options() -> Any:
+    """For all databases of a process, which so share cache and buffers."""
+    chosen = Options(raw_mode=True)
+    chosen.create_if_missing(True)
+    chosen.set_write_buffer_size(WRITE_BUFFER_BYTES)
+    chosen.set_max_write_buffer_number(_BUFFERS)
+    chosen.set_write_buffer_manager(WriteBufferManager(ALL_WRITE_BUFFERS_BYTES, False))
+    # A hash table in memory instead of a sorted list: a put and a look-up touch one bucket, and sorting is left to the
+    # flush, which is in the background. The "prefix" which chooses the bucket is the whole key, or the start of a long
+    # one. Whoever iterates must ask for total order (`in_order`), and pays for sorting what is in memory.
+    chosen.set_prefix_extractor(SliceTransform.create_max_len_prefix(_LONGEST_PREFIX))
+    chosen.set_memtable_factory(MemtableFactory.hash_link_list(_BUCKETS))
+    chosen.set_allow_concurrent_memtable_write(False)  # the table cannot; there is one writer anyway
+    chosen.set_memtable_prefix_bloom_ratio(0.02)  # most look-ups are of ids not seen before
+    chosen.set_max_total_wal_size(4 * WRITE_BUFFER_BYTES)
+    chosen.set_max_background_jobs(2)
+    chosen.set_max_bytes_for_level_base(4 * _TRIGGER * WRITE_BUFFER_BYTES)
+    chosen.set_level_zero_file_num_compaction_trigger(_TRIGGER)
+    # Filters and indexes of open files stay in memory, about 2 bytes an entry: twice as fast as in the cache.
+    chosen.set_max_open_files(256)
+    chosen.set_keep_log_file_num(2)
+    chosen.set_compression_type(DBCompressionType.lz4())
+    blocks = BlockBasedOptions()
+    blocks.set_block_cache(Cache(CACHE_BYTES))
+    blocks.set_bloom_filter(10, False)
+    blocks.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
+    chosen.set_block_based_table_factory(blocks)
+    return chosen
+
+
+def in_order() -> Any:
+    """For passes over a table: sorted, and without pushing out of the cache what look-ups need."""
+    chosen = ReadOptions()
+    chosen.set_total_order_seek(True)
+    chosen.fill_cache(False)
+    return chosen
