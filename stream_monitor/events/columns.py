@@ -1,7 +1,8 @@
 """From rows to columns: what the sketches count.
 
-Numeric columns are float64 with NaN for missing and ±inf for invalid; categorical columns are lists of canonical
-text, None for missing and INVALID. Costs about 0.4 µs per event of 20 features; keeps nothing.
+Numeric columns are float64 with NaN for missing and ±inf for invalid; categorical columns hold texts, other scalars
+(whose canonical text is meant: whoever looks each value up meets them there), None for missing and INVALID. Costs about
+0.5 µs per event of 20 features; keeps nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from typing import Any, Final, Literal
 import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
-
-from stream_monitor.events.scalars import canonical_scalar
 
 FeatureKind = Literal["numeric", "categorical"]
 
@@ -60,11 +59,11 @@ class FeatureLayout:
 class FeatureColumns:
     """n rows as columns, in layout order among their kind.
 
-    `numeric`: float64, shape (number of numeric features, n). `categorical`: lists of length n.
+    `numeric`: float64, shape (number of numeric features, n). `categorical`: columns of length n.
     """
 
     numeric: NDArray[np.float64]
-    categorical: tuple[list[str | Invalid | None], ...]
+    categorical: tuple[Sequence[str | float | bool | Invalid | None], ...]
 
     @property
     def n(self) -> int:
@@ -82,7 +81,7 @@ def feature_columns(feature_rows: Sequence[Any], layout: FeatureLayout) -> Featu
     numeric = np.empty((sum(is_numeric), n), dtype=np.float64)
     for slot, column in enumerate(compress(columns, is_numeric)):
         numeric[slot] = _numeric_column(column, n)
-    categorical = tuple(_categorical_column(c) for c in compress(columns, [not k for k in is_numeric]))
+    categorical = tuple(map(list, compress(columns, [not each for each in is_numeric])))
     return FeatureColumns(numeric, categorical)
 
 
@@ -119,9 +118,3 @@ def _numeric_column(column: tuple[Any, ...], n: int) -> NDArray[np.float64]:
     except struct.error:  # a None or INVALID among them
         values = (np.inf if value is INVALID else value for value in column)
         return np.fromiter(values, np.float64, n)  # None becomes NaN
-
-
-def _categorical_column(column: tuple[Any, ...]) -> list[str | Invalid | None]:
-    if set(map(type, column)) <= {str, type(None)}:
-        return list(column)
-    return [v if v is None or v is INVALID else canonical_scalar(v) for v in column]

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.errors import ProfileError
 from stream_monitor.events.columns import INVALID, FeatureColumns
+from stream_monitor.events.scalars import canonical_scalar
 from stream_monitor.sketches.edge_search import EdgeSearch
 from stream_monitor.sketches.hashing import hash_key as hash_of
 from stream_monitor.sketches.hashing import key_id
@@ -185,7 +186,8 @@ class _Codes(dict[object, int]):
 
     def __missing__(self, value: object) -> int:
         if not isinstance(value, str):
-            raise TypeError(f"a categorical column holds str, None or INVALID, found {type(value).__name__}")
+            # Not remembered: 1, 1.0 and True are one key of a dict, and not one category.
+            return self._base + self._slot(canonical_scalar(cast("float | bool", value)))
         code = self._base + self._slot(value)
         if len(self) < _MEMO_LIMIT and len(value) <= _MEMO_TEXT:
             self[value] = code

@@ -234,7 +234,7 @@ def test_a_feature_that_changes_type_changes_nothing_else() -> None:
     batch = decode(*(event(features={"income": v, "region": v}) for v in (1, "1", None, True, [1], 2.5)))
     found = feature_columns([r.features for r in batch.rows], LAYOUT)
     np.testing.assert_array_equal(found.numeric[0], [1.0, np.inf, np.nan, 1.0, np.inf, 2.5])
-    assert found.categorical[0] == ["1", "1", None, "true", INVALID, "2.5"]
+    assert found.categorical[0] == [1, "1", None, True, INVALID, 2.5]
 
 
 @pytest.mark.parametrize("features", [..., None, {}])

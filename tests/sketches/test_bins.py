@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from stream_monitor.errors import ProfileError
 from stream_monitor.events.columns import INVALID, FeatureColumns
+from stream_monitor.events.scalars import canonical_scalar
 from stream_monitor.sketches.bins import OUTPUT, BinCounter, BinLayout, BinSpec, CategoricalBins, NumericBins
 from stream_monitor.sketches.hashing import hash_key, key_id
 
@@ -18,7 +19,7 @@ X = NumericBins("x", (-1.5, 0.0, math.nextafter(0.0, 1), 3.0))
 CONSTANT = NumericBins("constant", (7.0, math.nextafter(7.0, 8)))
 EMPTY = NumericBins("empty", ())
 REGION = CategoricalBins("region", ("EU", "US"), frozenset({hash_key("rare", KEY)}))
-OPEN = CategoricalBins("open", ("EU",), open_vocabulary=True)
+OPEN = CategoricalBins("open", ("EU", "1", "true"), open_vocabulary=True)
 HASHED = CategoricalBins("hashed", (hash_key("EU", KEY),), frozenset({hash_key("rare", KEY)}), hashed=True)
 LAYOUT = BinLayout((X, REGION, CONSTANT, OPEN, HASHED, EMPTY), NumericBins(OUTPUT, (0.5,)), "s", key_id(KEY))
 
@@ -35,7 +36,9 @@ def slot_of(spec: BinSpec, value: object) -> int:
         return k + 2
     if value is INVALID:
         return k + 3
-    assert isinstance(value, str)
+    if not isinstance(value, str):
+        assert isinstance(value, int | float)
+        value = canonical_scalar(value)
     name = hash_key(value, KEY) if spec.hashed else value
     if name in spec.categories:
         return spec.categories.index(name)
@@ -43,7 +46,7 @@ def slot_of(spec: BinSpec, value: object) -> int:
 
 
 number = st.one_of(st.sampled_from([-1.5, 0.0, -0.0, 5e-324, 3.0, 7.0, 0.5]), st.floats())
-text = st.sampled_from(["EU", "US", "rare", "new", "", None, INVALID])
+text = st.sampled_from(["EU", "US", "rare", "new", "", None, INVALID, 1, 1.0, True, 2.5, "1", "true"])
 row = st.tuples(number, text, number, text, text, number, number, st.integers(0, 2))
 
 
