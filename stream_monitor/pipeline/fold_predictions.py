@@ -12,11 +12,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_monitor.events.columns import FeatureLayout, feature_columns, raw_features
+from stream_monitor.events.columns import FeatureLayout
 from stream_monitor.events.outcome import OutputColumn
-from stream_monitor.events.prediction import PredictionRow
 from stream_monitor.pipeline.book import PaneBook, PaneKey, Segment, segments_of
 from stream_monitor.pipeline.policy import ModelPolicy
+from stream_monitor.pipeline.prediction_columns import PredictionColumns
 from stream_monitor.reference.layout import bin_layout, feature_layout
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.bins import BinCounter
@@ -37,25 +37,29 @@ class PredictionFolder:
         self.layout: FeatureLayout | None = None if profile is None else feature_layout(profile)
         self._counter = None if profile is None else BinCounter(bin_layout(profile), hash_key)
 
-    def fold(
-        self, rows: Sequence[PredictionRow], output: OutputColumn, moments: NDArray[np.int64], book: PaneBook
-    ) -> NDArray[np.float64]:
+    def columns(self) -> PredictionColumns:
+        """Empty columns of all that `fold` looks at, and the join."""
+        policy = self._policy
+        raw = self.profile is None and policy.reference.kind == "bootstrap"
+        return PredictionColumns(self.layout, raw=raw, tags=bool(policy.segments), ids=policy.join is not None)
+
+    def fold(self, rows: PredictionColumns, output: OutputColumn, book: PaneBook) -> NDArray[np.float64]:
         """Add rows (already without duplicates) to their panes, in the overall series and each segment.
 
-        `output`: what PSI is of; `moments`: event times, ms. Returns latencies in seconds, NaN where there is none.
+        `output`: what PSI is of. Returns latencies in seconds, NaN where there is none.
         """
-        if not rows:
+        if not len(rows):
             return np.empty(0)
         policy = self._policy
         pane_ms = policy.pane_ms
-        latencies = np.array([row.latency_seconds for row in rows], np.float64)  # None becomes NaN
+        moments, latencies = rows.moments, rows.latencies
         counts = self._binned(rows, output, moments)
         raw = self._raw(rows, output)
-        version, names = _numbered([row.model_version for row in rows])
+        version, names = _numbered(rows.versions)
         starts, panes = np.unique(moments - moments % pane_ms, return_inverse=True)
         levels: list[tuple[NDArray[np.intp], list[Segment]]] = [(np.zeros(len(rows), np.intp), [()])]
         if policy.segments:
-            by_row = [segments_of(row.tags, policy.segments) for row in rows]
+            by_row = [segments_of(tags, policy.segments) for tags in rows.tags]
             levels.extend(_numbered([row[level] for row in by_row]) for level in range(1, len(policy.segments) + 1))
         for segment, segments in levels:
             # The (version, segment, pane) of each row as one number; those that occur are numbered anew.
@@ -80,16 +84,15 @@ class PredictionFolder:
         return latencies
 
     def _binned(
-        self, rows: Sequence[PredictionRow], output: OutputColumn, moments: NDArray[np.int64]
+        self, rows: PredictionColumns, output: OutputColumn, moments: NDArray[np.int64]
     ) -> Callable[[NDArray[np.intp], int], NDArray[np.int64]] | None:
         """A function (groups, n_groups) → counts, or None where nothing is binned."""
-        if self._counter is None or self.layout is None or self.profile is None:
+        if self._counter is None or self.profile is None:
             return None
         counter = self._counter
-        columns = feature_columns([row.features for row in rows], self.layout)
         since = self.profile.effective_from
         early = None if since is None else moments < since
-        codes = counter.codes(columns, output)
+        codes = counter.codes(rows.features, output)
         if early is None or not early.any():
             return lambda groups, n_groups: counter.tally(codes, groups, n_groups)
 
@@ -100,12 +103,12 @@ class PredictionFolder:
         return tally
 
     def _raw(
-        self, rows: Sequence[PredictionRow], output: OutputColumn
+        self, rows: PredictionColumns, output: OutputColumn
     ) -> tuple[dict[str, list[object]], list[object]] | None:
         if self.profile is not None or self._policy.reference.kind != "bootstrap":
             return None
         known = [None if v != v else v for v in output.tolist()] if isinstance(output, np.ndarray) else list(output)
-        return raw_features([row.features for row in rows]), known
+        return rows.raw, known
 
 
 def _add_latencies(pane: PredictionPane, seconds: NDArray[np.float64]) -> None:

@@ -33,6 +33,7 @@ from stream_monitor.pipeline.learning import fits
 from stream_monitor.pipeline.messages import FORMAT, Progress, SourceRange, encode
 from stream_monitor.pipeline.partition import partition_of
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
+from stream_monitor.pipeline.prediction_columns import ROWS_AT_ONCE, PredictionColumns
 from stream_monitor.reference.profile import Profile
 
 PREDICTIONS = "predictions"
@@ -42,11 +43,6 @@ LABELS = "labels"
 class _Named(Protocol):
     @property
     def model_name(self) -> str: ...
-
-
-class _Identified(Protocol):
-    @property
-    def prediction_id(self) -> str: ...
 
 
 RowT = TypeVar("RowT", bound=_Named)
@@ -143,32 +139,47 @@ class IngestFold:
 
     def predictions(self, records: Records) -> None:
         """Fold a batch of the predictions topic."""
-        decoded = self._decoder.decode_batch(records.values, records.timestamps_ms)
         self._counters.consumed[PREDICTIONS] += len(records.values)
-        self._reject(PREDICTIONS, decoded.rejects, records)
-        for name, rows, moments, index in _by_model(decoded):
-            model = self._model(name)
-            if model is None:
-                self._reject(PREDICTIONS, [(i, self._too_many_models(name)) for i in index], records)
-                continue
-            partitions = _at(records.partitions, index)
-            self._horizon.note(PREDICTIONS, name, partitions, moments)
-            bodies, outcome = [row.prediction for row in rows], model.policy.outcome
+        for name, rows in self._gathered(records).items():
+            model = self._models[name]
+            bodies, outcome = rows.bodies, model.policy.outcome
+            partitions = _at(records.partitions, rows.places)
+            self._horizon.note(PREDICTIONS, name, partitions, rows.moments)
             if model.joining is None:
                 output = output_column(bodies, outcome)
             else:
                 says = predicted_columns(bodies, outcome)
-                offsets = _at(records.offsets, index)
-                effects = model.joining.predictions(self._overlay, rows, says, moments, partitions, offsets)
-                self._take(model, rows, effects)
+                offsets = _at(records.offsets, rows.places)
+                effects = model.joining.predictions(self._overlay, rows, says, partitions, offsets)
+                self._take(model, rows.ids, effects)
                 if effects.repeats:
                     kept = np.setdiff1d(np.arange(len(rows)), effects.repeats)
-                    rows, moments, says = _at(rows, kept.tolist()), moments[kept], says.at(kept)
+                    rows.keep(kept)
+                    says = says.at(kept)
                 output = says.output(outcome.task)
-            latencies = model.predictions.fold(rows, output, moments, self._book)
+            latencies = model.predictions.fold(rows, output, self._book)
             self._counters.latency.setdefault(name, LatencyCounts()).add(latencies)
-            for version, count in Counter([row.model_version for row in rows]).items():
+            for version, count in Counter(rows.versions).items():
                 self._counters.predictions[name, version] += count
+
+    def _gathered(self, records: Records) -> dict[str, PredictionColumns]:
+        """The columns of each model's predictions; the rest is rejected."""
+        gathered: dict[str, PredictionColumns] = {}
+        for start in range(0, len(records.values), ROWS_AT_ONCE):
+            some = slice(start, start + ROWS_AT_ONCE)
+            decoded = self._decoder.decode_batch(records.values[some], records.timestamps_ms[some])
+            self._reject(PREDICTIONS, [(start + i, reject) for i, reject in decoded.rejects], records)
+            for name, rows, moments, index in _by_model(decoded):
+                places = [start + i for i in index]
+                columns = gathered.get(name)
+                if columns is None:
+                    model = self._model(name)
+                    if model is None:
+                        self._reject(PREDICTIONS, [(i, self._too_many_models(name)) for i in places], records)
+                        continue
+                    columns = gathered[name] = model.predictions.columns()
+                columns.add(rows, moments, places)
+        return gathered
 
     def labels(self, records: Records) -> None:
         """Fold a batch of the labels topic."""
@@ -186,7 +197,8 @@ class IngestFold:
                 self._counters.joined[name, "labels_off"] += len(rows)
                 continue
             offsets = _at(records.offsets, index)
-            self._take(model, rows, model.joining.labels(self._overlay, rows, moments, partitions, offsets))
+            effects = model.joining.labels(self._overlay, rows, moments, partitions, offsets)
+            self._take(model, [row.prediction_id for row in rows], effects)
 
     def flush(self, now_ms: int, spans: Mapping[tuple[str, int], Span], counts: Mapping[str, int]) -> IngestFlush:
         """What was folded since the last commit. `spans`: by (role, partition), every owned one; `counts`: partitions
@@ -265,7 +277,7 @@ class IngestFold:
             "registered themselves already; add it under models or raise the limit",
         )
 
-    def _take(self, model: _Model, rows: Sequence[_Identified], effects: Effects) -> None:
+    def _take(self, model: _Model, ids: Sequence[str], effects: Effects) -> None:
         labels, name = model.labels, model.policy.name
         assert labels is not None
         labels.expect(effects.awaited, +1, self._book)
@@ -275,7 +287,7 @@ class IngestFold:
             self._counters.joined[name, outcome] += count
         pairs = effects.pairs()
         if pairs is not None:
-            unknown = labels.pairs([rows[place].prediction_id for place in pairs.places], pairs, self._book)
+            unknown = labels.pairs([ids[place] for place in pairs.places], pairs, self._book)
             if unknown:
                 self._counters.joined[name, "unknown_class"] += unknown
             delays = (pairs.labels["ms"] - pairs.predictions["ms"]) / 1000

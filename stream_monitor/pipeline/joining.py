@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from stream_monitor.events.label import LabelEvent
 from stream_monitor.events.outcome import PredictedColumns, actual_class, predicted
 from stream_monitor.events.policy import OutcomePolicy
-from stream_monitor.events.prediction import UNKNOWN_VERSION, PredictionRow
+from stream_monitor.events.prediction import UNKNOWN_VERSION
 from stream_monitor.join import batch
 from stream_monitor.join.batch import Effects, Places, at_places
 from stream_monitor.join.entry import PredictionRecord
 from stream_monitor.join.overlay import Overlay
 from stream_monitor.join.packed import LABEL, NO_DEADLINE, PREDICTION, truth_bytes, who_bytes
 from stream_monitor.pipeline.policy import ModelPolicy
+from stream_monitor.pipeline.prediction_columns import PredictionColumns
 
 _MEMO_LIMIT: Final = 10_000
 
@@ -37,25 +38,24 @@ class Joining:
     def predictions(
         self,
         overlay: Overlay,
-        rows: Sequence[PredictionRow],
+        rows: PredictionColumns,
         says: PredictedColumns,
-        timestamps: NDArray[np.int64],
         partitions: Sequence[int],
         offsets: Sequence[int],
     ) -> Effects:
         """Rows in the order of their partitions; places in what comes back are those of `rows`."""
         columns = np.empty(len(rows), PREDICTION)
+        timestamps = rows.moments
         columns["ms"], columns["offset"], columns["score"] = timestamps, offsets, says.scores
         columns["value"] = says.values
         deadlines = self._join.deadline_ms(timestamps, self._policy.pane_ms)
         columns["deadline"] = NO_DEADLINE if deadlines is None else deadlines
-        versions = [row.model_version for row in rows]
-        tags = [row.tags for row in rows] if self._tags else repeat(None)
+        tags = rows.tags if self._tags else repeat(None)
         if says.by_class is None:
-            whos = list(map(self._whos.of, versions, says.labels, tags))
+            whos = list(map(self._whos.of, rows.versions, says.labels, tags))
         else:
-            whos = list(map(self._whos.with_scores, versions, says.labels, tags, says.by_class))
-        keys = _keys(self._policy.name, [row.prediction_id for row in rows])
+            whos = list(map(self._whos.with_scores, rows.versions, says.labels, tags, says.by_class))
+        keys = _keys(self._policy.name, rows.ids)
         effects = Effects()
         for partition, places in _by_partition(partitions):
             mine = at_places(keys, places), columns[places], at_places(whos, places)
