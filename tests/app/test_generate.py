@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_monitor.app.generate import Emission, EventStream, StreamPolicy
+from stream_monitor.app.generate import MOST_RECORDS, Emission, EventStream, StreamPolicy
 from stream_monitor.app.generate_due import RECORD, Due
 from stream_monitor.app.generate_features import Tag
 from stream_monitor.app.generate_kafka import Player, target_of
@@ -175,7 +175,8 @@ def test_records_become_due_in_the_order_of_a_heap(steps: list[tuple[list[int], 
 def test_what_waits_is_bounded_by_the_rate_and_the_longest_wait() -> None:
     policy = StreamPolicy(rate=2_000, events=40_000, label_delay_ms=1_000, out_of_order_ms=100)
     stream, most, texts = EventStream(policy, START), 0, 0
-    for _ in stream.batches(math.inf):
+    for batch in stream.batches(math.inf):
+        assert len(batch.keys) == len(batch.values) <= MOST_RECORDS
         most, texts = max(most, len(stream._due)), max(texts, len(stream._texts))
     assert most <= 2 * policy.rate * policy.longest_wait_ms / 1_000 + 2 * BLOCK
     assert texts <= 2 * policy.rate * policy.out_of_order_ms / 1_000 + 2 * BLOCK
