@@ -2,9 +2,9 @@
 
 Promises: a pure function of policy and start: the same records in the same order however the time is sliced, each with
 the moment at which it is to be sent; prediction ids are unique over starts. Costs about 4.5 µs a prediction of 20
-features and 3.5 µs a label; in memory 32 bytes a label not yet due (while sorted four times that), 700 bytes a prediction not yet due (those of
-one block, and `out_of_order_ms`), whatever the number of models. Leaves to others: sending (generate_kafka.py,
-generate_files.py) and what the events say (generate_world.py).
+features and 3.5 µs a label; in memory 32 bytes a label not yet due (while sorted four times that) and 700 bytes a
+prediction not yet due (those of one block, and of `out_of_order_ms`), whatever the number of models. Leaves to others:
+sending (generate_kafka.py, generate_files.py) and what the events say (generate_world.py).
 """
 
 from __future__ import annotations
