@@ -6,6 +6,7 @@ Each run is a consumer group of its own from the beginning, with topics and a st
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -18,9 +19,20 @@ Measured = dict[str, float]  # what benches.stage prints: events, seconds, cpu_s
 
 
 class Monitored:
-    """Produces `events` predictions of one shape, and as many labels where asked for; builds the profile."""
+    """Produces `events` predictions of one shape, and as many labels where asked for; builds the profile.
 
-    def __init__(self, space: Space, events: int, *, shape: Shape = TWENTY, with_labels: bool = False) -> None:
+    `fill`, where given, produces the predictions instead, to the topic it is given; it returns the bytes of all values.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        events: int,
+        *,
+        shape: Shape = TWENTY,
+        with_labels: bool = False,
+        fill: Callable[[str], int] | None = None,
+    ) -> None:
         self.events = events
         self._topics = space.topics
         self._name = f"{shape.numeric}-{shape.categorical}"
@@ -28,7 +40,10 @@ class Monitored:
         self._folder.mkdir()
         self.predictions = space.topics.create(f"predictions-{self._name}", PARTITIONS)
         self.labels = space.topics.create(f"labels-{self._name}", PARTITIONS)
-        _, size = produce(space.topics, self.predictions, predictions(events, shape=shape))
+        if fill is None:
+            _, size = produce(space.topics, self.predictions, predictions(events, shape=shape))
+        else:
+            size = fill(self.predictions)
         if with_labels:
             produce(space.topics, self.labels, labels(events))
         say(f"{events:,} predictions of {size / events:.0f} bytes{', as many labels' if with_labels else ''}")
