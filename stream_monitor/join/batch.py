@@ -68,9 +68,9 @@ class Ledger(NamedTuple):
 class Moments(NamedTuple):
     """By the time of an id's first label (ms): labels that came first, and the change of labels that wait."""
 
-    ms: list[int]
-    labels: list[int]
-    waiting: list[int]
+    ms: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    waiting: NDArray[np.int64]
 
 
 class Effects:
@@ -80,9 +80,19 @@ class Effects:
         self.repeats: list[int] = []
         self.awaited = Ledger([], [])
         self.settled = Ledger([], [])
-        self.moments = Moments([], [], [])
+        self._moments: list[Moments] = []
         self.outcomes: Counter[str] = Counter()
         self._pairs: list[Pairs] = []
+
+    def moments(self) -> Moments:
+        if not self._moments:
+            return _moments([], 0, 0)
+        return Moments(*map(np.concatenate, zip(*self._moments, strict=True)))
+
+    def came(self, ms: Sequence[int] | NDArray[np.int64], labels: int, waiting: int) -> None:
+        """Ids whose first label is at `ms`: each brought so many first labels, and such a change of waiting ones."""
+        if len(ms):
+            self._moments.append(_moments(ms, labels, waiting))
 
     def pairs(self) -> Pairs | None:
         """All pairs, None if there are none."""
@@ -141,9 +151,7 @@ def join_predictions(
         stamps = batch.stamps(np.maximum(labels["ms"], mine["ms"]), mine["offset"], labels["offset"])
         batch.put(waiting, paired_entries(stamps, mine, names, labels, truths))
         effects.paired(Pairs(at_places(places, waiting), mine, names, labels, truths))
-        effects.moments.ms.extend(labels["ms"].tolist())
-        effects.moments.labels.extend([0] * len(truths))
-        effects.moments.waiting.extend([-1] * len(truths))
+        effects.came(labels["ms"], 0, -1)
 
     for i, entry in batch.others():
         effect = add_prediction(entry, prediction_record(rows[i], whos[i]), join.join_window_ms)
@@ -153,9 +161,7 @@ def join_predictions(
             continue
         effects.one(places[i], effect)
         if effect.waiting:
-            effects.moments.ms.append(entry.labels[0].timestamp_ms)
-            effects.moments.labels.append(0)
-            effects.moments.waiting.append(effect.waiting)
+            effects.came([entry.labels[0].timestamp_ms], 0, effect.waiting)
     batch.write()
 
 
@@ -176,9 +182,7 @@ def join_labels(
     fresh = batch.of_kind(_NONE)
     mine = rows[fresh]
     batch.put(fresh, labelled_entries(batch.stamps(mine["ms"], None, mine["offset"]), mine, at_places(truths, fresh)))
-    effects.moments.ms.extend(mine["ms"].tolist())
-    effects.moments.labels.extend([1] * len(fresh))
-    effects.moments.waiting.extend([1] * len(fresh))
+    effects.came(mine["ms"], 1, 1)
 
     waiting = batch.of_kind(PREDICTED)
     if len(waiting):
@@ -191,9 +195,7 @@ def join_labels(
         effects.paired(Pairs(at_places(places, waiting), found, whos, mine, names))
         effects.settled.whos.extend(whos)
         effects.settled.deadlines.extend(found["deadline"].tolist())
-        effects.moments.ms.extend(mine["ms"].tolist())
-        effects.moments.labels.extend([1] * len(names))
-        effects.moments.waiting.extend([0] * len(names))
+        effects.came(mine["ms"], 1, 0)
     if columns := len(fresh) + len(waiting):
         effects.outcomes[str(Outcome.NEW)] += columns
 
@@ -205,9 +207,7 @@ def join_labels(
         effects.outcomes[str(effect.outcome)] += 1
         effects.one(places[i], effect)
         if first or effect.waiting:
-            effects.moments.ms.append(entry.labels[0].timestamp_ms)
-            effects.moments.labels.append(int(first))
-            effects.moments.waiting.append(effect.waiting)
+            effects.came([entry.labels[0].timestamp_ms], int(first), effect.waiting)
     batch.write()
 
 
@@ -218,16 +218,16 @@ class _Batch:
         self, overlay: Overlay, join: JoinPolicy, partition: int, keys: Sequence[bytes], odd: Iterable[int] = ()
     ) -> None:
         self._overlay, self._join, self._partition, self._keys = overlay, join, partition, keys
-        different = dict.fromkeys(keys)
-        self._found = dict(zip(different, overlay.load(partition, list(different)), strict=True))
-        entries = [self._found[key] for key in keys] if len(different) < len(keys) else list(self._found.values())
-        self._entries = entries
-        self._kinds = np.array([_NONE if entry is None else entry[KIND_AT] for entry in entries], np.int8)
         self._general = np.zeros(len(keys), np.bool_)
-        if len(different) < len(keys):
-            times = Counter(keys)
-            self._general[:] = [times[key] > 1 for key in keys]
         self._general[list(odd)] = True
+        if len(set(keys)) == len(keys):
+            self._entries = overlay.load(partition, keys)
+        else:
+            times = Counter(keys)
+            self._general |= np.array([times[key] > 1 for key in keys])
+            found = dict(zip(times, overlay.load(partition, list(times)), strict=True))
+            self._entries = [found[key] for key in keys]
+        self._kinds = np.array([_NONE if entry is None else entry[KIND_AT] for entry in self._entries], np.int8)
         self._done = np.zeros(len(keys), np.bool_)
         self._changed: dict[bytes, bytes] = {}
         self._floors: dict[int, Floors] = {}
@@ -263,7 +263,7 @@ class _Batch:
             key = self._keys[i]
             entry = self._opened.get(key)
             if entry is None:
-                found = self._found[key]
+                found = self._entries[i]
                 entry = self._opened[key] = Entry() if found is None else unpack(found)
             yield i, entry
 
@@ -275,6 +275,10 @@ class _Batch:
             need = Floors(NO_OFFSET if prediction is None else prediction, NO_OFFSET if label is None else label)
             add_floors(self._floors, {expires: need})
         self._overlay.put(self._partition, self._changed.keys(), self._changed.values(), self._floors)
+
+
+def _moments(ms: Sequence[int] | NDArray[np.int64], labels: int, waiting: int) -> Moments:
+    return Moments(np.array(ms, np.int64), np.full(len(ms), labels), np.full(len(ms), waiting))
 
 
 def at_places(column: Sequence[T], places: Places) -> list[T]:

@@ -54,10 +54,7 @@ class LabelFolder:
 
     def labels(self, moments: Moments, book: PaneBook) -> None:
         """Book labels, and the change of those that wait, in the series of the model as a whole."""
-        if not moments.ms:
-            return
-        ms = np.array(moments.ms, np.int64)
-        starts, where = np.unique(ms - ms % self._policy.pane_ms, return_inverse=True)
+        starts, where = np.unique(moments.ms - moments.ms % self._policy.pane_ms, return_inverse=True)
         labels = np.bincount(where, weights=moments.labels).tolist()
         waiting = np.bincount(where, weights=moments.waiting).tolist()
         for start, came, change in zip(starts.tolist(), labels, waiting, strict=True):

@@ -282,7 +282,7 @@ class IngestFold:
         assert labels is not None
         labels.expect(effects.awaited, +1, self._book)
         labels.expect(effects.settled, -1, self._book)
-        labels.labels(effects.moments, self._book)
+        labels.labels(effects.moments(), self._book)
         for outcome, count in effects.outcomes.items():
             self._counters.joined[name, outcome] += count
         pairs = effects.pairs()

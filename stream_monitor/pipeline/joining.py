@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Final
 
@@ -50,8 +50,10 @@ class Joining:
         columns["value"] = says.values
         deadlines = self._join.deadline_ms(timestamps, self._policy.pane_ms)
         columns["deadline"] = NO_DEADLINE if deadlines is None else deadlines
-        tags = rows.tags if self._tags else repeat(None)
-        if says.by_class is None:
+        tags: Iterable[dict[str, str] | None] = rows.tags if self._tags else repeat(None, len(rows))
+        if says.by_class is None and not self._tags:
+            whos = list(map(self._whos.__getitem__, zip(rows.versions, says.labels, repeat(()), strict=False)))
+        elif says.by_class is None:
             whos = list(map(self._whos.of, rows.versions, says.labels, tags))
         else:
             whos = list(map(self._whos.with_scores, rows.versions, says.labels, tags, says.by_class))
@@ -151,6 +153,7 @@ def _kept(tags: dict[str, str] | None, names: Sequence[str]) -> dict[str, str]:
 
 
 def _by_partition(partitions: Sequence[int]) -> Iterator[tuple[int, Places]]:
+    found = set(partitions)
     where = np.array(partitions, np.intp)
-    for partition in np.unique(where).tolist():
+    for partition in found:
         yield partition, np.flatnonzero(where == partition)

@@ -174,7 +174,7 @@ def in_batches(steps: list[Any], join: JoinPolicy) -> tuple[Told, dict[bytes, En
         offset += len(events)
         told.repeats += effects.repeats
         told.outcomes += effects.outcomes
-        told.moments.update(zip(*effects.moments, strict=True))
+        told.moments.update(zip(*(column.tolist() for column in effects.moments()), strict=True))
         book(told.waits, effects.awaited, 1)
         book(told.waits, effects.settled, -1)
         pairs = effects.pairs()
