@@ -6,11 +6,22 @@ from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher, ch
 from stream_monitor.events.metric import DetectorRef, MetricEvent, window_ref
 from stream_monitor.events.names import Status, TimeBasis
 from stream_monitor.export.board import Board
-from stream_monitor.export.names import EVENTS_CONSUMED, EVENTS_REJECTED, SERIES_LIMITED
+from stream_monitor.export.names import (
+    EVENTS_CONSUMED,
+    EVENTS_REJECTED,
+    LOOP_BATCH,
+    LOOP_SECONDS,
+    MESSAGES_PRODUCED,
+    REBALANCES,
+    SERIES_LIMITED,
+    TRANSACTION,
+    TRANSACTIONS_ABORTED,
+)
 from stream_monitor.kafka.evaluate import EvaluateCommit
 from stream_monitor.kafka.ingest import IngestCommit
-from stream_monitor.kafka.snapshot import LoopSnapshot
+from stream_monitor.kafka.snapshot import LoopSnapshot, Work
 from stream_monitor.kafka.stage import TP
+from stream_monitor.kafka.steps import Step
 from stream_monitor.pipeline.evaluate import EvaluateOutput, EvaluateSummary
 from stream_monitor.pipeline.ingest import IngestCounters
 from stream_monitor.pipeline.policy import Policies
@@ -126,3 +137,27 @@ def test_ingest_counts_by_topic() -> None:
     snapshot = board.snapshot()
     assert snapshot.counters(EVENTS_CONSUMED) == {("p.topic",): 6}
     assert snapshot.counters(EVENTS_REJECTED) == {("l.topic", "empty"): 2}
+
+
+def test_what_both_loops_did_adds_up_by_role_commit_or_not() -> None:
+    evaluating = Evaluating()
+    board = evaluating.board
+    ingest = IngestPublisher(board, {})
+    work = Work({Step.DRAIN: 0.5, Step.WAIT: 2.0}, [5_000, 20], [0.004, 0.3], {"panes": 3}, 1, 1)
+    for _ in range(2):
+        ingest.on_snapshot(LoopSnapshot(commits=1, work=work))
+    evaluating.publisher.on_snapshot(LoopSnapshot(work=work))  # of an assignment
+    snapshot = board.snapshot()
+    assert snapshot.counters(LOOP_SECONDS) == {
+        ("ingest", "drain"): 1.0,
+        ("ingest", "wait"): 4.0,
+        ("evaluate", "drain"): 0.5,
+        ("evaluate", "wait"): 2.0,
+    }
+    assert snapshot.counters(MESSAGES_PRODUCED) == {("ingest", "panes"): 6, ("evaluate", "panes"): 3}
+    assert snapshot.counters(TRANSACTIONS_ABORTED) == {("ingest",): 2, ("evaluate",): 1}
+    assert snapshot.counters(REBALANCES) == {("ingest",): 2, ("evaluate",): 1}
+    assert (snapshot.histograms(LOOP_BATCH)["ingest",].total, snapshot.histograms(TRANSACTION)["ingest",].total) == (
+        10_040,
+        0.608,
+    )

@@ -65,6 +65,7 @@ def test_the_first_dashboard_shows_what_was_promised() -> None:
         "labels_joined_total",
         "consumer_lag_messages",
         "alert_active",
+        "loop_seconds_total",
     ):
         assert names.PREFIX + name in shown
 
@@ -127,6 +128,14 @@ def test_the_rules_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
         },
         {"series": 'streammonitor_consumer_lag_messages{job="stream-monitor", topic="predictions"}', "values": "9x60"},
         {"series": 'up{job="stream-monitor"}', "values": "1x60"},
+        {
+            "series": 'streammonitor_loop_seconds_total{job="stream-monitor", role="ingest", step="wait"}',
+            "values": "0+30x60",
+        },
+        {
+            "series": 'streammonitor_transactions_aborted_total{job="stream-monitor", role="ingest"}',
+            "values": "0+0x30 1+0x30",
+        },
     ]
     broken = [
         {**healthy[0], "values": "1.5x60"},
@@ -134,9 +143,11 @@ def test_the_rules_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
         healthy[2],
         {**healthy[3], "values": "200000x60"},
         {**healthy[4], "values": "0x60"},
+        {**healthy[5], "values": "0+1x60"},
+        {**healthy[6], "values": "0+1x60"},
     ]
     # What fires is counted by PromQL itself: annotations and labels need not be repeated here.
-    fires = {"ModelDrift", "WatermarkStalled", "ConsumerLag", "MonitorDown"}
+    fires = {"ModelDrift", "WatermarkStalled", "ConsumerLag", "MonitorDown", "LoopSaturated", "TransactionsAborted"}
     tests = []
     for series, expected in ((healthy, set()), (broken, fires)):
         tests.append(
