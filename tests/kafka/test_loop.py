@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,9 @@ from stream_monitor.errors import SetupError
 from stream_monitor.kafka.failures import FencedError, LoopFailure
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
+from stream_monitor.kafka.snapshot import Work
 from stream_monitor.kafka.stage import TP, OutRecord
+from stream_monitor.kafka.steps import Step
 from stream_monitor.kafka.transaction import Point
 from stream_monitor.pipeline.ingest import Span
 from tests.broker.topics import TopicSpace
@@ -124,12 +127,22 @@ def test_an_aborted_transaction_is_read_again_and_nothing_of_it_is_seen(topics: 
             return records
 
     stage = TooLargeAtFirst(output)
-    loop = Loop(stage, policy_for(topics, source))
+    done: list[Work] = []
+    loop = Loop(stage, policy_for(topics, source), on_snapshot=lambda snapshot: done.append(snapshot.work))
+    began = time.perf_counter()
     with running(loop) as raised:
         wait_for(lambda: raised or loop.snapshot.consumed.get(source) == 1000)
+    passed = time.perf_counter() - began
     assert not raised
-    assert loop.snapshot.aborts == 2
-    assert_each_once(topics, source, read_counted(topics, output))
+    assert loop.snapshot.aborts == sum(work.aborts for work in done) == 2
+    found = read_counted(topics, output)
+    assert_each_once(topics, source, found)
+    assert sum(sum(work.batches) for work in done) == 3000  # twice for nothing
+    assert sum(work.produced.get(output, 0) for work in done) == len(found)
+    assert sum(len(work.transactions) for work in done) == loop.snapshot.commits
+    spent = sum((Counter(work.seconds) for work in done), Counter())
+    assert all(spent[step] > 0 for step in Step)
+    assert 0 < sum(spent.values()) <= passed
 
 
 def test_a_record_that_can_never_be_written_stops_the_loop_with_its_cause(topics: TopicSpace) -> None:
