@@ -1,5 +1,6 @@
 """The events of the benches: numeric and categorical features, latency and score; the same in every run.
 
+Values are drawn here, plainer than those of `stream-monitor generate`; the text is made by the same code.
 Of 20 features one is about 630 bytes. Event time moves 4 ms an event, so that 300,000 of them span twenty minutes.
 """
 
@@ -7,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import repeat
 
 import numpy as np
-import orjson
+from numpy.typing import NDArray
+
+from stream_monitor.app.generate_json import EventWriter
+from stream_monitor.app.generate_world import Columns
 
 MODEL = "bench"
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -54,46 +58,39 @@ def predictions(
     """(prediction_id, event), n times."""
     rng = np.random.default_rng(seed)
     categories = shape.categories()
+    numeric = [f"feature_{j:02d}" for j in range(shape.numeric)]
+    writer = EventWriter([*numeric, *categories])
     for first in range(0, n, _CHUNK):
         rows = min(_CHUNK, n - first)
-        numbers = np.round(rng.normal(50, 10, (rows, shape.numeric)), 4).tolist()
+        numbers = np.round(rng.normal(50, 10, (rows, shape.numeric)), 4).T.tolist()
         words = [rng.choice(values, rows).tolist() for values in categories.values()]
         scores = np.round(rng.beta(2, 5, rows), 6).tolist()
         latencies = np.round(rng.lognormal(-4, 0.5, rows), 6).tolist()
-        for i in range(rows):
-            features: dict[str, Any] = {f"feature_{j:02d}": value for j, value in enumerate(numbers[i])}
-            features |= {name: column[i] for name, column in zip(categories, words, strict=True)}
-            event = {
-                "model_name": MODEL,
-                "model_version": "2026-01",
-                "prediction_id": _id(first + i),
-                "timestamp": _time(first + i),
-                "features": features,
-                "prediction": {"score": scores[i]},
-                "latency_seconds": latencies[i],
-            }
-            if with_actual:
-                event["actual"] = {"label": int(scores[i] > 0.3)}
-            yield _id(first + i), orjson.dumps(event)
+        features = dict(zip([*numeric, *categories], [*numbers, *words], strict=True))
+        columns = Columns(features, {"score": scores}, {}, latencies, np.empty(0))
+        ids = _ids(first, rows)
+        events = writer.predictions(columns, repeat(MODEL), repeat("2026-01"), ids, _moments(first, rows))
+        if with_actual:
+            events = [
+                b'%s,"actual":{"label":%d}}' % (event[:-1], score > 0.3)
+                for event, score in zip(events, scores, strict=True)
+            ]
+        yield from zip(ids, events, strict=True)
 
 
 def labels(n: int) -> Iterator[tuple[str, bytes]]:
     """The label of every prediction, a minute later."""
-    for i in range(n):
-        event = {
-            "model_name": MODEL,
-            "prediction_id": _id(i),
-            "timestamp": _time(i + 60_000 // STEP_MS),
-            "actual": {"label": i % 3 == 0},
-        }
-        yield _id(i), orjson.dumps(event)
+    writer = EventWriter((), classes=(False, True))
+    for first in range(0, n, _CHUNK):
+        rows = min(_CHUNK, n - first)
+        ids = _ids(first, rows)
+        truth = (np.arange(first, first + rows) % 3 == 0).astype(np.float64)
+        yield from zip(ids, writer.labels(repeat(MODEL), ids, _moments(first, rows) + 60_000, truth), strict=True)
 
 
-def _id(i: int) -> str:
-    return f"0198c0de-0000-7000-8000-{i:012d}"
+def _ids(first: int, rows: int) -> list[str]:
+    return [f"0198c0de-0000-7000-8000-{i:012d}" for i in range(first, first + rows)]
 
 
-def _time(i: int) -> str:
-    ms = START_MS + i * STEP_MS
-    moment = np.datetime64(ms, "ms")
-    return f"{moment}Z"
+def _moments(first: int, rows: int) -> NDArray[np.int64]:
+    return START_MS + np.arange(first, first + rows) * STEP_MS
