@@ -14,10 +14,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from stream_monitor.app import stages
 from stream_monitor.app.exporting import export_policy
 from stream_monitor.app.instance import Instance
 from stream_monitor.app.logs import configure_logs
@@ -26,7 +28,9 @@ from stream_monitor.app.setup import load_setup
 from stream_monitor.app.stages import ingest_part
 from stream_monitor.export.board import Board
 from stream_monitor.export.commits import IngestCommitted
+from stream_monitor.kafka.ingest import IngestStage
 from stream_monitor.kafka.policy import LoopPolicy, consumer_properties
+from stream_monitor.kafka.stage import Run
 
 
 def consume(config: Path, *, parse: bool, both: bool) -> dict[str, float]:
@@ -104,10 +108,6 @@ class Counting(Board):
         self.events += sum(committed.consumed.values())
         self.counted += sum(committed.predictions.values())
         self.joined += sum(n for (_, outcome), n in committed.joined.items() if outcome == "joined")
-        self.after_commit()
-
-    def after_commit(self) -> None:
-        """For those who must act on what was counted."""
 
     def found(self) -> dict[str, float]:
         began, cpu_began = self._began or (self.ended, self.cpu_ended)
@@ -115,35 +115,40 @@ class Counting(Board):
             "events": self.events,
             "seconds": self.ended - began,
             "cpu_seconds": self.cpu_ended - cpu_began,
-            "ended": self.ended,
         }
-
-
-class _Bounded(Counting):
-    """Stops the stage once it has counted so many events."""
-
-    def __init__(self, *arguments: Any, until: int, stop: threading.Event) -> None:
-        super().__init__(*arguments)
-        self._until, self._stop = until, stop
-
-    def after_commit(self) -> None:
-        if self.events >= self._until:
-            self._stop.set()
 
 
 class _Reporting(Counting):
     """Prints what was counted after each commit, for a parent that adds up several workers."""
 
-    def after_commit(self) -> None:
+    def publish_ingest(self, committed: IngestCommitted) -> None:
+        super().publish_ingest(committed)
         print(json.dumps(self.found()), flush=True)
+
+
+def _ending(events: int, stop: threading.Event) -> type[IngestStage]:
+    """The stage of a run, which besides ends it after its last event: else that one would wait for the next flush, for
+    up to a second in which nothing is done."""
+
+    class Ending(IngestStage):
+        left = events
+
+        def process(self, batch: list[Run]) -> None:
+            super().process(batch)
+            self.left -= sum(len(run.messages) for run in batch)
+            if self.left <= 0:
+                stop.set()
+
+    return Ending
 
 
 def ingest(config: Path, *, predictions: int, joined: int) -> dict[str, float]:
     """Everything from the first batch to the commit of the last event, which must all have counted."""
     stop = threading.Event()
     setup = load_setup(config)
-    board = _Bounded(export_policy(setup), until=predictions + joined, stop=stop)
-    with Instance(setup.config.state_dir, "bench") as owned:
+    board = Counting(export_policy(setup))
+    ending = mock.patch.object(stages, "IngestStage", _ending(predictions + joined, stop))
+    with Instance(setup.config.state_dir, "bench") as owned, ending:
         ingest_part(checked_setup(setup), owned, board).run(stop)
     if (board.counted, board.joined) != (predictions, joined):
         raise SystemExit(f"{board.counted} predictions counted and {board.joined} labels joined of {predictions}")

@@ -39,8 +39,6 @@ def run(options: Options) -> Result:
         figures={
             "one process: CPU µs/event": cpu["one"],
             "two processes: CPU µs/event": cpu["two"],
-            "one process: events/s": [events / each["seconds"] for each in found["one"]],
-            "two processes: events/s": [events / each["seconds"] for each in found["two"]],
             "two processes: smaller share": [each["smallest_share"] for each in found["two"]],
         },
         ratios={"cpu_of_two_workers": ratio(over(cpu["two"], cpu["one"]), "lower", must=1.05)},
@@ -49,7 +47,7 @@ def run(options: Options) -> Result:
 
 
 def drained(bench: Monitored, run: str, workers: int) -> Measured:
-    """All events read by that many workers together; `seconds` from the start of the first to the last commit."""
+    """All events read by that many workers together."""
     config = bench.ready(run, client={"heartbeat.interval.ms": 100})
     with ExitStack() as stack:
         running = [stack.enter_context(_Worker(config, f"bench-{index}")) for index in range(workers)]
@@ -71,7 +69,6 @@ def drained(bench: Monitored, run: str, workers: int) -> Measured:
         raise RuntimeError(f"{total} events were counted of {bench.events}")
     return {
         "events": total,
-        "seconds": max(each["ended"] for each in last) - min(each["ended"] - each["seconds"] for each in last),
         "cpu_seconds": sum(each["cpu_seconds"] for each in last),
         "smallest_share": min(each["events"] for each in last) / total,
     }
@@ -87,7 +84,7 @@ class _Worker:
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, text=True
         )
-        self.last: Measured = {"events": 0, "seconds": 0.0, "cpu_seconds": 0.0, "ended": 0.0}
+        self.last: Measured = {"events": 0, "seconds": 0.0, "cpu_seconds": 0.0}
         self._reader = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> _Worker:
