@@ -11,7 +11,6 @@ from stream_monitor.app.instance import Instance
 from stream_monitor.app.parts import Part
 from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher
 from stream_monitor.app.setup import Setup
-from stream_monitor.detectors.detector import prepare as prepare_detectors
 from stream_monitor.export.board import Board
 from stream_monitor.kafka.evaluate import EvaluateSettings, EvaluateStage, evaluate_policy
 from stream_monitor.kafka.ingest import IngestSettings, IngestStage, ingest_loop, ingest_policy
@@ -62,8 +61,6 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
     publisher = EvaluatePublisher(board, setup.policies, setup.profiles)
 
     def run(stop: threading.Event) -> None:
-        if any(model.detectors for model in setup.policies.models.values()):
-            prepare_detectors()
         stage = EvaluateStage(
             setup.policies,
             setup.profiles,

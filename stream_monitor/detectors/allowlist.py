@@ -13,6 +13,7 @@ import io
 import pickle
 from typing import Any
 
+from stream_monitor.detectors.river_drift import PageHinkley
 from stream_monitor.errors import FormatError
 
 _CYTHON_ADWIN = "river.drift.adwin_c"  # river before its Rust core: seen in 0.22 and 0.24
@@ -37,8 +38,6 @@ _PAGE_HINKLEY_TESTS = frozenset({"_test_increase", "_test_decrease", "_test_both
 
 
 def _guarded_getattr(instance: object, name: str) -> object:
-    from river.drift import PageHinkley
-
     if type(instance) is PageHinkley and name in _PAGE_HINKLEY_TESTS:
         return getattr(instance, name)
     raise FormatError(f"detector state asks for attribute {name!r} of {type(instance).__name__}")

@@ -24,16 +24,12 @@ import msgspec
 
 from stream_monitor.detectors import allowlist
 from stream_monitor.detectors.policy import DetectorPolicy
+from stream_monitor.detectors.river_drift import ADWIN, PageHinkley
 from stream_monitor.detectors.scaling import RangeScale, Standard
 from stream_monitor.errors import FormatError
 
 FORMAT_VERSION = 1
 MAX_VALUE = 1e100
-
-
-def prepare() -> None:
-    """Import river, which takes a second and 100 MB, now and not with the first detector. Who has none never does."""
-    import river.drift  # noqa: F401
 
 
 class _Core(Protocol):
@@ -44,8 +40,6 @@ class _Core(Protocol):
 
 class _Adwin:
     def __init__(self, policy: DetectorPolicy) -> None:
-        from river.drift import ADWIN
-
         self._adwin = ADWIN(
             delta=policy.parameter("delta"),
             clock=int(policy.parameter("clock")),
@@ -65,8 +59,6 @@ class _PageHinkley:
     """Two one-sided tests side by side: river's two-sided one does not say which side it was."""
 
     def __init__(self, policy: DetectorPolicy) -> None:
-        from river.drift import PageHinkley
-
         self._up, self._down = (
             PageHinkley(
                 delta=policy.parameter("delta"),
