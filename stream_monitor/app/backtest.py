@@ -153,7 +153,7 @@ def _lines(stack: ExitStack, path: Path, progress: Progress) -> Iterator[bytes]:
     def blocks() -> Iterator[list[bytes]]:
         while block := file.readlines(_READ_BYTES // 2):
             progress(sum(map(len, block)))
-            yield [stripped for line in block if (stripped := line.strip())]
+            yield list(filter(None, map(bytes.strip, block)))
 
     return chain.from_iterable(blocks())
 
