@@ -86,6 +86,7 @@ class MonitorConfig(BaseSettings):
     limits: LimitsConfig = default({}, "a mapping")
     state_dir: Path = default("./state", "the path of a directory, relative to the config file")
     flush_interval: PositiveDuration = default("1s", ACCEPTED)
+    early_flush_gap: PositiveDuration | None = default("250ms", f"{ACCEPTED}, or null for no early flushes")
     idle_timeout: PositiveDuration = default("30s", ACCEPTED)
     live_horizon: PositiveDuration | None = default("24h", f"{ACCEPTED}, or null for never")
     revision_interval: Duration = default("10s", ACCEPTED)

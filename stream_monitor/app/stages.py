@@ -42,6 +42,7 @@ def ingest_part(setup: Setup, owned: Instance, board: Board, changes: LoopChange
                 setup.client,
                 owned.name,
                 flush_interval_ms=setup.config.flush_interval,
+                early_flush_gap_ms=setup.config.early_flush_gap,
                 idle_timeout_ms=setup.config.idle_timeout,
                 **(changes or {}),
             )
@@ -69,7 +70,12 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
             on_revoked=publisher.on_revoked,
         )
         policy = evaluate_policy(
-            names, setup.client, owned.name, flush_interval_ms=setup.config.flush_interval, **(changes or {})
+            names,
+            setup.client,
+            owned.name,
+            flush_interval_ms=setup.config.flush_interval,
+            early_flush_gap_ms=setup.config.early_flush_gap,
+            **(changes or {}),
         )
         Loop(stage, policy, on_snapshot=publisher.on_snapshot).run(stop)
 

@@ -144,6 +144,9 @@ class IngestStage:
             message = messages[place]
             self._keys.observe(topic, message.partition(), message.key(), row.prediction_id)
 
+    def is_awaited(self) -> bool:
+        return self._fold.is_awaited()
+
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
         self._spans = spans
         by_role = {(self._roles[tp.topic], tp.partition): span for tp, span in spans.items()}

@@ -29,6 +29,7 @@ from stream_monitor.kafka.ends import EndWatcher, bounds
 from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, consumer_failure, fatal
 from stream_monitor.kafka.idle import CaughtUp, Quiet
 from stream_monitor.kafka.intake import Intake
+from stream_monitor.kafka.pace import Pace
 from stream_monitor.kafka.policy import LoopPolicy, consumer_properties, producer_properties
 from stream_monitor.kafka.positions import Positions
 from stream_monitor.kafka.snapshot import LoopSnapshot, Tally
@@ -39,8 +40,6 @@ from stream_monitor.kafka.transaction import Hook, Transactions
 from stream_monitor.pipeline.ingest import Span
 
 log = structlog.get_logger("stream_monitor.kafka")
-
-POLL_S = 0.1  # longest wait of one consume call: bounds how late a stop or a flush is noticed
 
 
 class Loop:
@@ -110,21 +109,21 @@ class Loop:
 
     def _work(self, stop: threading.Event) -> None:
         policy = self._policy
-        next_flush_ms = self._now_ms() + policy.flush_interval_ms
+        pace = Pace(policy, self._now_ms())
         while not stop.is_set():
-            wait_s = min(POLL_S, max(0, next_flush_ms - self._now_ms()) / 1000)
             with self._steps.within(Step.CONSUME):
-                messages = self._consumer.consume(policy.batch_messages, wait_s)
+                messages = self._consumer.consume(policy.batch_messages, pace.wait_s(self._now_ms()))
             self._raise_failure()
             with self._steps.within(Step.PROCESS):
                 if batch := self._intake.take(messages):
                     self._stage.process(batch)
             now_ms = self._now_ms()
-            full = self._tally.unflushed.total() >= policy.max_unflushed_messages
-            if full or now_ms >= next_flush_ms or next_flush_ms - now_ms > policy.flush_interval_ms:
+            due = pace.is_due(now_ms, unflushed=self._tally.unflushed.total())
+            early = not due and pace.is_early(now_ms, read=len(messages), is_awaited=self._stage.is_awaited)
+            if due or early:
                 self._watch_ends(now_ms)
                 self._flush(policy.produce_deadline_ms)
-                next_flush_ms = now_ms + policy.flush_interval_ms
+                pace.flushed(now_ms, self._now_ms(), early=early)
 
     def _consumer_event(self, message: Message) -> None:
         error = message.error()

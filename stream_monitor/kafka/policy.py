@@ -21,6 +21,9 @@ class LoopPolicy:
     keeps to itself. `first_start` says where to begin where the group has never committed anything.
     `group_keeps_offsets` is False only for the broker embedded in librdkafka, which forgets transactional offsets:
     then the loop's own memory of them is used, and nothing survives the process.
+    `early_flush_gap_ms`: a flush that somebody waits for is made before it is due, this long after the last such one
+    (pace.py); None: never. `batch_wait_ms`: how long reading waits for a batch to fill, and the longest until a stop is
+    noticed.
     """
 
     role: str
@@ -32,7 +35,9 @@ class LoopPolicy:
     first_start: Literal["earliest", "latest"] = "earliest"
     group_keeps_offsets: bool = True
     flush_interval_ms: int = 1_000
+    early_flush_gap_ms: int | None = 250
     batch_messages: int = 5_000
+    batch_wait_ms: int = 100
     max_unflushed_messages: int = 200_000
     transaction_timeout_ms: int = 12_000
     revoke_deadline_ms: int = 8_000

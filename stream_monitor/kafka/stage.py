@@ -62,6 +62,9 @@ class Stage(Protocol):
     def process(self, batch: list[Run]) -> None:
         """Fold messages into the overlay. Must not raise for anything a message can hold."""
 
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for what is folded: the loop then flushes early. Asked after every batch, so cheap."""
+
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
         """What this flush emits; `spans`: offsets [start, end) read since the last commit of every owned partition,
         `end` being committed with it. Called again, with a new overlay, after an abort.

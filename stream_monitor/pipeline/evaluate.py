@@ -111,6 +111,10 @@ class EvaluateFold:
         outbox.metrics, outbox.alerts, outbox.profiles, outbox.touched = [], [], [], set()
         return output
 
+    def is_awaited(self) -> bool:
+        """True if there is something that a reader of metrics or alerts waits for."""
+        return bool(self._outbox.metrics or self._outbox.alerts)
+
     def active_alerts(self) -> dict[str, ActiveAlert]:
         """Alerts that are not quiet, by fingerprint."""
         return {f: alert for model in self._models.values() for f, alert in model.judge.active.items()}

@@ -33,6 +33,11 @@ class Horizon:
         self._assignment: dict[Source, dict[str, int]] = {}
         self._last_seen_ms: dict[Source, dict[str, int]] = {}  # by the clock
 
+    @property
+    def newest(self) -> Mapping[Source, Mapping[str, int]]:
+        """Highest event time of each model since the partition was assigned."""
+        return self._assignment
+
     def note(self, role: str, model: str, partitions: Sequence[int], times: NDArray[np.int64]) -> None:
         """Events of a model at `times`, each in its partition."""
         found = set(partitions)

@@ -34,6 +34,7 @@ from stream_monitor.pipeline.messages import FORMAT, Progress, SourceRange, enco
 from stream_monitor.pipeline.partition import partition_of
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.pipeline.prediction_columns import ROWS_AT_ONCE, PredictionColumns
+from stream_monitor.pipeline.window_ends import WindowEnds
 from stream_monitor.reference.profile import Profile
 
 PREDICTIONS = "predictions"
@@ -121,6 +122,7 @@ class IngestFold:
         self._counters = IngestCounters()
         self._spans: Mapping[tuple[str, int], Span] = {}
         self._flushed_ms = 0
+        self._window_ends = WindowEnds(policies)
         self.adopt(profiles.values())
 
     def adopt(self, profiles: Iterable[Profile]) -> None:
@@ -200,6 +202,10 @@ class IngestFold:
             effects = model.joining.labels(self._overlay, rows, moments, partitions, offsets)
             self._take(model, [row.prediction_id for row in rows], effects)
 
+    def is_awaited(self) -> bool:
+        """True if what was read since the last flush may let a window close."""
+        return self._window_ends.passed(self._horizon.newest)
+
     def flush(self, now_ms: int, spans: Mapping[tuple[str, int], Span], counts: Mapping[str, int]) -> IngestFlush:
         """What was folded since the last commit. `spans`: by (role, partition), every owned one; `counts`: partitions
         of each source topic, from its metadata."""
@@ -221,6 +227,7 @@ class IngestFold:
         messages.extend(OutMessage(partition, None, encode(progress)) for partition in range(panes_partitions))
         self._spans = dict(spans)
         self._flushed_ms = now_ms
+        self._window_ends.told(self._horizon.newest)
         return IngestFlush(messages, self._dead_letters(now_ms), self._counters)
 
     def committed(self) -> int:

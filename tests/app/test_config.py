@@ -47,6 +47,7 @@ def test_an_empty_config_is_a_whole_one() -> None:
     assert config.kafka == {"bootstrap.servers": "localhost:9092"}
     assert config.topics.prefix == "streammonitor."
     assert (config.prometheus.host, config.prometheus.port) == ("127.0.0.1", 9108)
+    assert (config.flush_interval, config.early_flush_gap) == (1_000, 250)
     assert (config.idle_timeout, config.live_horizon, config.revision_interval) == (30_000, 86_400_000, 10_000)
 
 

@@ -62,6 +62,9 @@ class CountingStage:
                 assert not offsets or offset > offsets[-1]
                 offsets.append(offset)
 
+    def is_awaited(self) -> bool:
+        return False
+
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
         return [
             OutRecord(self.output, str(tp).encode(), json.dumps([*tp, seen[0], seen[-1], len(seen)]).encode())
