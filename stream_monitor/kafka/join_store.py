@@ -32,16 +32,19 @@ from stream_monitor.kafka.join_store_options import WRITE_BUFFER_BYTES, in_order
 log = structlog.get_logger("stream_monitor.kafka.join_store")
 
 FORMAT_VERSION = 2
-# A pass over the table begins when its hidden entries are this many, and this share of the visible ones: a pass costs
-# about 0.5 µs an entry, so an entry that comes and goes costs some 2 µs for its removal.
-SWEEP_FROM = 50_000
+# A pass over the table begins when its hidden entries are this many, and this share of the visible ones. All in all an
+# entry then costs 2 to 3 µs for its removal.
+SWEEP_FROM = 100_000
 SWEEP_SHARE = 0.5
-# Entries looked at in one step of a pass: bounds how long a flush may take, and outruns what expires meanwhile.
-SWEEP_STEP = 20_000
-SWEEP_STEP_PER_CHANGE = 2
-# A step has to sort what is in memory, so it waits until that was just written to disk; but not for ever.
-SWEEP_IN_MEMORY_BYTES = WRITE_BUFFER_BYTES // 4
-SWEEP_CHANGES = 500_000
+# A pass looks at this many entries a write, and this many more a change, so that it outruns what expires meanwhile;
+# a step takes only so many of them, which bounds how long a flush may take.
+SWEEP_A_WRITE = 10_000
+SWEEP_A_CHANGE = 3
+SWEEP_STEP = 200_000
+# A step has to sort what is in memory, 1 µs an entry: if that is more than this, it goes to disk first. But a step
+# does not wait for ever.
+SWEEP_IN_MEMORY_BYTES = WRITE_BUFFER_BYTES
+SWEEP_OWED = 1_000_000
 
 # Keys are text, in UTF-8, where the byte 0xff does not occur: what begins with it is the store's own.
 _OWN = b"\xff"
@@ -163,7 +166,7 @@ class _Table:
         self.entries = sum(granule.entries for granule in self._granules.values())
         self._below = self._hides_below()
         self._seen: dict[bytes, bytes | None] = {}
-        self._unswept = 0  # entries changed since the last step of a pass
+        self._owed = 0  # entries that the pass under way should have looked at by now
 
     def close(self) -> None:
         self._db.close()
@@ -216,8 +219,7 @@ class _Table:
         self.entries += len(entries) - len(visible) - dropped
         self._below = self._hides_below()
         self._seen = {}
-        self._unswept += len(entries)
-        self._sweep()
+        self._sweep(len(entries))
         return dropped
 
     def floors(self) -> dict[Role, int]:
@@ -242,16 +244,18 @@ class _Table:
             )
         return found
 
-    def _sweep(self) -> None:
+    def _sweep(self, changes: int) -> None:
         """Take the pass over the table a step on; a write of its own, since hiding has been written already."""
         meta = self.meta
         if meta.swept_to is None and meta.hidden <= max(SWEEP_FROM, SWEEP_SHARE * self.entries):
-            self._unswept = 0
+            self._owed = 0
             return
+        self._owed += SWEEP_A_WRITE + SWEEP_A_CHANGE * changes
         in_memory = self._db.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
-        if in_memory > SWEEP_IN_MEMORY_BYTES and self._unswept < SWEEP_CHANGES:
+        if in_memory > SWEEP_IN_MEMORY_BYTES and self._owed < SWEEP_OWED:
+            self._db.flush(wait=False)
             return
-        step = SWEEP_STEP + SWEEP_STEP_PER_CHANGE * self._unswept
+        step = min(self._owed, SWEEP_STEP)
         batch = WriteBatch(raw_mode=True)
         below, removed, last = self._below, 0, _OWN
         for key, data in itertools.islice(self._db.items(from_key=meta.swept_to or b"", read_opt=_IN_ORDER), step):
@@ -263,7 +267,7 @@ class _Table:
                 removed += 1
         swept_to = None if last >= _OWN else last + b"\0"
         self._commit(batch, msgspec.structs.replace(meta, hidden=meta.hidden - removed, swept_to=swept_to))
-        self._unswept = 0
+        self._owed -= step
 
     def _commit(self, batch: Any, meta: _Meta) -> None:
         batch[_META] = msgspec.msgpack.encode(meta)

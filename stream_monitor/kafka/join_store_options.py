@@ -8,6 +8,7 @@ from rocksdict import (
     BlockBasedOptions,
     Cache,
     DataBlockIndexType,
+    DBCompactionStyle,
     DBCompressionType,
     MemtableFactory,
     Options,
@@ -18,10 +19,11 @@ from rocksdict import (
 
 MIB = 1 << 20
 CACHE_BYTES = 64 * MIB  # blocks of entries, of all partitions together
-WRITE_BUFFER_BYTES = 16 * MIB  # of a partition; it may have BUFFERS of them while the disk is slow
-ALL_WRITE_BUFFERS_BYTES = 64 * MIB  # of all partitions together: beyond it they are flushed sooner
-_BUFFERS = 4
-_TRIGGER = 4  # flushed buffers that are merged with the level below at once
+# A small hash table stays in the processor's cache; written to disk are several at once, so that files are few.
+WRITE_BUFFER_BYTES = 16 * MIB
+_MERGED_BUFFERS = 4
+_BUFFERS = 6  # of a partition; those that are being written to disk included
+ALL_WRITE_BUFFERS_BYTES = 96 * MIB  # of all partitions together: beyond it they are flushed sooner
 _BUCKETS = 1 << 17  # about one for each entry that a write buffer holds
 _LONGEST_PREFIX = 128  # the most that rocksdict takes
 
@@ -32,18 +34,20 @@ def options() -> Any:
     chosen.create_if_missing(True)
     chosen.set_write_buffer_size(WRITE_BUFFER_BYTES)
     chosen.set_max_write_buffer_number(_BUFFERS)
+    chosen.set_min_write_buffer_number_to_merge(_MERGED_BUFFERS)
     chosen.set_write_buffer_manager(WriteBufferManager(ALL_WRITE_BUFFERS_BYTES, False))
-    # A hash table in memory instead of a sorted list: a put and a look-up touch one bucket, and sorting is left to the
+    # Hash tables in memory instead of sorted lists: a put and a look-up touch one bucket, and sorting is left to the
     # flush, which is in the background. The "prefix" which chooses the bucket is the whole key, or the start of a long
     # one. Whoever iterates must ask for total order (`in_order`), and pays for sorting what is in memory.
     chosen.set_prefix_extractor(SliceTransform.create_max_len_prefix(_LONGEST_PREFIX))
     chosen.set_memtable_factory(MemtableFactory.hash_link_list(_BUCKETS))
     chosen.set_allow_concurrent_memtable_write(False)  # the table cannot; there is one writer anyway
     chosen.set_memtable_prefix_bloom_ratio(0.02)  # most look-ups are of ids not seen before
-    chosen.set_max_total_wal_size(4 * WRITE_BUFFER_BYTES)
-    chosen.set_max_background_jobs(2)
-    chosen.set_max_bytes_for_level_base(4 * _TRIGGER * WRITE_BUFFER_BYTES)
-    chosen.set_level_zero_file_num_compaction_trigger(_TRIGGER)
+    chosen.set_max_total_wal_size(3 * _BUFFERS * WRITE_BUFFER_BYTES)
+    # Files of like size are merged, instead of each with the whole next level: half the work of the compaction, for
+    # up to twice the space on disk.
+    chosen.set_compaction_style(DBCompactionStyle.universal())
+    chosen.set_max_background_jobs(4)  # a merge of everything takes minutes; flushes and small merges go on meanwhile
     # Filters and indexes of open files stay in memory, about 2 bytes an entry: twice as fast as in the cache.
     chosen.set_max_open_files(256)
     chosen.set_keep_log_file_num(2)

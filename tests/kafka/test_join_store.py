@@ -18,7 +18,8 @@ from stream_monitor.kafka import join_store
 from stream_monitor.kafka.join_store import RocksJoinStore
 from stream_monitor.kafka.join_store_options import in_order, options
 
-KEYS = [f"id-{i}".encode() for i in range(8)]
+LONG = "x" * 128  # what RocksDB takes for the prefix of a key
+KEYS = [f"id-{i}".encode() for i in range(6)] + [LONG.encode(), f"{LONG}y".encode()]
 offset = st.just(NO_OFFSET) | st.integers(0, 50)
 change = st.tuples(st.binary(max_size=6), st.integers(-3, 12).map(lambda step: step * 60_000), offset, offset)
 write = st.tuples(
@@ -63,8 +64,8 @@ def small_passes(step: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(join_store, "SWEEP_FROM", 0)
         patch.setattr(join_store, "SWEEP_SHARE", 0)
-        patch.setattr(join_store, "SWEEP_STEP", step)
-        patch.setattr(join_store, "SWEEP_STEP_PER_CHANGE", 0)
+        patch.setattr(join_store, "SWEEP_A_WRITE", step)
+        patch.setattr(join_store, "SWEEP_A_CHANGE", 0)
         yield
 
 
@@ -140,16 +141,19 @@ def test_few_hidden_entries_start_no_pass(tmp_path: Path) -> None:
     assert entries_on_disk(tmp_path / "0") == 8
 
 
-def test_a_pass_waits_until_little_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_waits_until_little_is_in_memory_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with small_passes(4):
         monkeypatch.setattr(join_store, "SWEEP_IN_MEMORY_BYTES", 0)
-        monkeypatch.setattr(join_store, "SWEEP_CHANGES", 9)
+        monkeypatch.setattr(join_store, "SWEEP_OWED", 8)
+        monkeypatch.setattr(join_store, "SWEEP_STEP", 7)
         store = RocksJoinStore(tmp_path)
         put(store, 0, {key: entry("x", 100) for key in KEYS}, {}, 101)
         assert store.entries(0) == 0
-        put(store, 0, {KEYS[0]: entry("x", 500)}, {}, 101)  # the ninth change since the last step
+        put(store, 0, {}, {}, 101)  # eight are owed now, a step takes seven
         store.close()
-        assert entries_on_disk(tmp_path / "0") == 5
+        assert entries_on_disk(tmp_path / "0") == 1
 
 
 def test_a_second_opening_is_refused_with_the_reason(tmp_path: Path) -> None:
