@@ -7,14 +7,13 @@ and how it looks on the wire (events/metric.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from stream_monitor.events.metric import Bin, Cell, DetectorRef, NullBand
 from stream_monitor.events.names import MetricName, ReferenceKind, Status
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(msgspec.Struct, frozen=True):
     """`value` is null for 0/0 and where `status` says that nothing can be said; it is never a made-up 0.
 
     metric         a name of events/names.py

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec import UNSET
 
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent, ReferenceRef, metric_event_id, window_ref
+from stream_monitor.events.metric_ids import MetricIds
 from stream_monitor.events.names import PER_CLASS, ReferenceKind, Status, TimeBasis
 from stream_monitor.events.times import format_timestamp
 from stream_monitor.metrics.figure import Figure
@@ -29,57 +33,61 @@ def place_of(model: str, series: Series, basis: TimeBasis, window: Window) -> Pl
     return Place(model, series.meta.version, series.meta.segment, basis, window)
 
 
-def metric_event(
-    place: Place, figure: Figure, *, revision: int, final: bool, historical: bool, emitted_ms: int
-) -> MetricEvent:
-    """One figure as the event that is published."""
-    spec = place.window.spec
-    identity = {
-        "model_name": place.model,
-        "model_version": place.version,
-        "segment": dict(place.segment),
-        "metric": figure.metric,
-        "feature": figure.feature,
-        "revision": revision,
-        "schema_id": figure.schema_id,
-    }
-    optional: dict[str, object] = {}
-    if figure.class_ is not None or figure.metric in PER_CLASS:
-        optional["class_"] = figure.class_
-    if figure.detector is not None:
-        optional["detector"] = figure.detector
-    if figure.cells:
-        optional["cells"] = figure.cells
-    reference = None
-    if figure.reference_id is not None and figure.reference_kind is not None:
-        reference = ReferenceRef(figure.reference_id, ReferenceKind(figure.reference_kind))
-    return MetricEvent(
-        id=metric_event_id(
-            **identity,  # type: ignore[arg-type]
-            start_ms=place.window.start_ms,
+class Events:
+    """The events of one series, window and revision; what they have in common is made once and shared."""
+
+    def __init__(self, place: Place, *, revision: int, final: bool, historical: bool, emitted_ms: int) -> None:
+        spec, start = place.window.spec, place.window.start_ms
+        self._ids = MetricIds(
+            model_name=place.model,
+            model_version=place.version,
+            segment=place.segment,
+            start_ms=start,
             end_ms=place.window.end_ms,
             slide_ms=spec.slide_ms,
             time_basis=place.basis,
-            class_=figure.class_,
-            detector=figure.detector,
-            reference_id=figure.reference_id,
-        ),
-        **identity,  # type: ignore[arg-type]
-        **optional,  # type: ignore[arg-type]
-        window=window_ref(place.window.start_ms, spec.size_ms, spec.slide_ms, place.basis),
-        final=final,
-        historical=historical,
-        status=Status(figure.status),
-        value=figure.value,
-        n=figure.n,
-        n_reference=figure.n_reference,
-        error_bound=figure.error_bound,
-        null_band=figure.null_band,
-        p_value=figure.p_value,
-        reference=reference,
-        bins=figure.bins,
-        emitted_at=format_timestamp(emitted_ms),
-    )
+            revision=revision,
+        )
+        self._place, self._segment = place, dict(place.segment)
+        self._window = window_ref(start, spec.size_ms, spec.slide_ms, place.basis)
+        self._revision, self._final, self._historical = revision, final, historical
+        self._emitted_at = format_timestamp(emitted_ms)
+
+    def of(self, figure: Figure) -> MetricEvent:
+        """One figure as the event that is published."""
+        return MetricEvent(
+            id=self._ids.of(
+                figure.metric, figure.feature, figure.class_, figure.detector, figure.reference_id, figure.schema_id
+            ),
+            metric=figure.metric,
+            model_name=self._place.model,
+            model_version=self._place.version,
+            segment=self._segment,
+            feature=figure.feature,
+            class_=figure.class_ if figure.class_ is not None or figure.metric in PER_CLASS else UNSET,
+            detector=UNSET if figure.detector is None else figure.detector,
+            window=self._window,
+            revision=self._revision,
+            final=self._final,
+            historical=self._historical,
+            status=figure.status,
+            value=figure.value,
+            n=figure.n,
+            n_reference=figure.n_reference,
+            error_bound=figure.error_bound,
+            null_band=figure.null_band,
+            p_value=figure.p_value,
+            reference=_reference(figure.reference_id, figure.reference_kind),
+            schema_id=figure.schema_id,
+            bins=figure.bins,
+            cells=figure.cells or UNSET,
+            emitted_at=self._emitted_at,
+        )
+
+
+@lru_cache(maxsize=1_000)
+def _reference(id_: str | None, kind: ReferenceKind | None) -> ReferenceRef | None:
+    return None if id_ is None or kind is None else ReferenceRef(id_, kind)
 
 
 class _TooLate(NamedTuple):

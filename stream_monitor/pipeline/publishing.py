@@ -8,10 +8,11 @@ import msgspec
 
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
+from stream_monitor.metrics.comparison import Comparison
 from stream_monitor.metrics.figure import Figure
 from stream_monitor.metrics.panes import label_figures, prediction_figures
 from stream_monitor.pipeline.learning import Learner
-from stream_monitor.pipeline.outbox import Outbox, metric_event, place_of
+from stream_monitor.pipeline.outbox import Events, Outbox, place_of
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.pipeline.series import Series
 from stream_monitor.windows.grid import Window
@@ -28,6 +29,7 @@ class Publisher:
         self._policies = policies
         self._learner = learner
         self._outbox = outbox
+        self._comparison: Comparison | None = None
         self.newest: dict[NewestKey, list[MetricEvent]] = {}
 
     def figures(self, series: Series, basis: TimeBasis, window: Window) -> list[Figure]:
@@ -36,12 +38,21 @@ class Publisher:
         if basis is TimeBasis.PREDICTION:
             if model_wide:
                 return []
-            return prediction_figures(series.predictions_in(window, pane_ms), profile, self._policy.metrics)
+            return prediction_figures(series.predictions_in(window, pane_ms), self._compared(), self._policy.metrics)
         pane = series.labels_in(window, pane_ms)
         if pane.is_empty:
             return []
         pending = None if model_wide else max(0, series.pending_at(window.end_ms))
         return label_figures(pane, profile, self._policy.outcome, self._policy.metrics, pending)
+
+    def _compared(self) -> Comparison | None:
+        """The profile in force, made ready once."""
+        profile = self._learner.profile
+        if profile is None:
+            return None
+        if self._comparison is None or self._comparison.profile is not profile:
+            self._comparison = Comparison(profile)
+        return self._comparison
 
     def publish(
         self, series: Series, basis: TimeBasis, window: Window, figures: Sequence[Figure], revision: int, now_ms: int
@@ -50,10 +61,8 @@ class Publisher:
         place = place_of(self._policy.name, series, basis, window)
         final = self._policy.allowed_lateness_ms == 0
         historical = self._policies.is_historical(window.end_ms, now_ms)
-        events = [
-            metric_event(place, figure, revision=revision, final=final, historical=historical, emitted_ms=now_ms)
-            for figure in figures
-        ]
+        made = Events(place, revision=revision, final=final, historical=historical, emitted_ms=now_ms)
+        events = [made.of(figure) for figure in figures]
         self._outbox.metrics.extend(events)
         if series.is_overall and events and not historical:
             self._keep(series.meta.version, basis, window, events)

@@ -1,4 +1,4 @@
-"""The bins that PSI compares: unions of a feature's slots, and how counted slots fold into them.
+"""The bins that PSI compares: unions of a feature's slots, and which slots these are.
 
 The only place that knows which slot belongs to which group, which is novel, missing or invalid, so that the
 reference's side and the window's side cannot differ.
@@ -7,9 +7,6 @@ reference's side and the window's side cannot differ.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from stream_monitor.events.scalars import canonical_scalar
 from stream_monitor.reference.features import CategoricalFeature, Feature, NumericFeature
@@ -26,12 +23,13 @@ class PsiBin:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """A window's counts: one per PsiBin, then what the reference lacks, what is outside its range, what is absent."""
+class Places:
+    """Slots of a feature's slice (BinLayout.slice): of each PsiBin, of what the reference lacks, of what is outside its
+    range, of what is absent."""
 
-    groups: NDArray[np.int64]
-    novel: int  # discrete: values the reference lacks; categorical: unseen; continuous: always 0
-    out_of_range: int  # numeric, below minimum or above maximum; counted in groups or novel too
+    groups: tuple[tuple[int, ...], ...]
+    novel: tuple[int, ...]  # discrete: values the reference lacks; categorical: unseen; continuous: none
+    outside: tuple[int, ...]  # numeric, below minimum or above maximum; in groups or novel too
     missing: int
     invalid: int
 
@@ -49,22 +47,29 @@ def psi_bins(feature: Feature) -> tuple[PsiBin, ...]:
     return tuple(_numeric_bin(feature, low, high) for low, high in feature.psi_groups)
 
 
-def fold(feature: Feature, slots: NDArray[np.int64]) -> Folded:
-    """Folds a feature's slice of a counts vector (BinLayout.slice) into its groups."""
+def places(feature: Feature) -> Places:
+    """How a feature's slots fold into its groups."""
     if isinstance(feature, CategoricalFeature):
-        valid = slots[:-3]
-        groups = [int(valid[low:high].sum()) for low, high in feature.psi_groups]
-        novel = int(slots[-3]) + int(valid.sum()) - sum(groups)
-        return Folded(np.array(groups, np.int64), novel, 0, int(slots[-2]), int(slots[-1]))
-    valid = slots[:-2]
-    seen = valid * (np.array(feature.counts) > 0) if feature.discrete else valid
-    groups = [int(seen[low:high].sum()) for low, high in feature.psi_groups]
-    outside = 0
+        unseen = len(feature.categories) + 1
+        groups = tuple(tuple(range(low, high)) for low, high in feature.psi_groups)
+        novel = (*_others(unseen, groups), unseen)
+        return Places(groups, novel, (), unseen + 1, unseen + 2)
+    missing = len(feature.edges) + 1
+    # A discrete feature's bins are one float wide: an empty one between two values is no value of the reference.
+    groups = tuple(
+        tuple(i for i in range(low, high) if not feature.discrete or feature.counts[i] > 0)
+        for low, high in feature.psi_groups
+    )
+    outside: tuple[int, ...] = ()
     if feature.minimum is not None and feature.maximum is not None:
         # A maximum that is the largest float has no edge above it, and nothing finite lies beyond it.
-        outside = int(valid[0]) + (int(valid[-1]) if feature.edges[-1] > feature.maximum else 0)
-    novel = int(valid.sum()) - sum(groups)
-    return Folded(np.array(groups, np.int64), novel, outside, int(slots[-2]), int(slots[-1]))
+        outside = (0, missing - 1) if feature.edges[-1] > feature.maximum else (0,)
+    return Places(groups, _others(missing, groups), outside, missing, missing + 1)
+
+
+def _others(valid: int, groups: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    grouped = {slot for group in groups for slot in group}
+    return tuple(slot for slot in range(valid) if slot not in grouped)
 
 
 def _numeric_bin(feature: NumericFeature, low: int, high: int) -> PsiBin:

@@ -26,6 +26,7 @@ from stream_monitor.events.metric import (
     window_label,
     window_ref,
 )
+from stream_monitor.events.metric_ids import MetricIds
 from stream_monitor.events.names import METRICS, MetricName, ReferenceKind, Status, TimeBasis
 
 FIGURE: dict[str, Any] = {
@@ -154,3 +155,28 @@ def test_cloudevents_headers_are_complete_and_bytes() -> None:
         "content-type": b"application/json", "ce_specversion": b"1.0", "ce_type": b"streammonitor.metric.v1",
         "ce_source": b"/stream-monitor/credit", "ce_id": b"id-1", "ce_time": b"1970-01-01T00:00:00.000Z",
     }  # fmt: skip
+
+
+texts = st.text(max_size=5) | st.sampled_from(["csi", "income", "größe", 'a"b', "\ud83d\ude00"])
+maybe = st.none() | texts
+
+
+@given(
+    texts, maybe, st.dictionaries(texts, texts, max_size=2), st.integers(0, 1 << 45), st.sampled_from(list(TimeBasis)),
+    st.integers(0, 3),
+    st.lists(st.tuples(texts, maybe, maybe, st.builds(DetectorRef, texts, texts) | st.none(), maybe, maybe), max_size=4)
+)  # fmt: skip
+def test_ids_made_together_are_those_made_one_by_one(
+    model: str, version: str | None, segment: dict[str, str], start: int, basis: TimeBasis, revision: int, figures: list
+) -> None:
+    shared: dict[str, Any] = {
+        "model_name": model, "model_version": version, "segment": segment, "start_ms": start, "end_ms": start + 60_000,
+        "slide_ms": 30_000, "time_basis": basis, "revision": revision,
+    }  # fmt: skip
+    ids = MetricIds(**shared)
+    for metric, feature, class_, detector, reference_id, schema_id in figures:
+        one = metric_event_id(
+            **shared, metric=metric, feature=feature, class_=class_, detector=detector, reference_id=reference_id,
+            schema_id=schema_id,
+        )  # fmt: skip
+        assert ids.of(metric, feature, class_, detector, reference_id, schema_id) == one

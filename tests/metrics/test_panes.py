@@ -8,6 +8,7 @@ import pytest
 
 from stream_monitor.events.names import ReferenceKind, Status
 from stream_monitor.events.policy import OutcomePolicy, Task
+from stream_monitor.metrics.comparison import Comparison
 from stream_monitor.metrics.figure import Figure
 from stream_monitor.metrics.panes import label_figures, prediction_figures
 from stream_monitor.metrics.policy import MetricPolicy
@@ -31,6 +32,10 @@ def named(figures: list[Figure]) -> Found:
     found = {(figure.metric, figure.feature, figure.class_): figure for figure in figures}
     assert len(found) == len(figures), "each figure once"
     return found
+
+
+def figures_of(pane: PredictionPane, profile: Profile | None) -> list[Figure]:
+    return prediction_figures(pane, None if profile is None else Comparison(profile), POLICY)
 
 
 def rows(seed: int, n: int, shift: float = 0.0) -> tuple[dict[str, list[object]], list[object]]:
@@ -58,14 +63,14 @@ def index(reference: list[int], window: list[int], novel: int | None = None) -> 
 
 
 def test_an_empty_window_says_only_that_it_is_empty(profile: Profile) -> None:
-    (figure,) = prediction_figures(PredictionPane(), profile, POLICY)
+    (figure,) = figures_of(PredictionPane(), profile)
     assert (figure.metric, figure.value, figure.status, figure.n) == ("predictions", 0.0, Status.NO_DATA, 0)
 
 
 def test_csi_of_a_continuous_feature_equals_a_recomputation_from_the_rows(profile: Profile) -> None:
     reference, window = rows(0, 2_000)[0]["income"], rows(1, 500, shift=0.4)[0]["income"]
     pane = counted(profile, *rows(1, 500, shift=0.4))
-    figure = named(prediction_figures(pane, profile, POLICY))["csi", "income", None]
+    figure = named(figures_of(pane, profile))["csi", "income", None]
     cuts = [part.low for part in figure.bins if part.low is not None]
     counts = [
         [int(c) for c in np.bincount(np.searchsorted(cuts, [v for v in side if v is not None], side="right"))]
@@ -90,7 +95,7 @@ def test_values_the_reference_lacks_are_one_novel_bin(profile: Profile) -> None:
     columns, scores = rows(2, 400)
     columns["region"][:40] = ["MOON"] * 40
     columns["children"][:8] = [9.0] * 8
-    found = named(prediction_figures(counted(profile, columns, scores), profile, POLICY))
+    found = named(figures_of(counted(profile, columns, scores), profile))
     for feature, novel in (("region", 40), ("children", 8)):
         figure = found["csi", feature, None]
         names = [part.bin.removeprefix("=") for part in figure.bins[:-1]]
@@ -114,7 +119,7 @@ def _text(value: object) -> str:
 def test_rare_missing_values_are_judged_as_a_ratio_and_are_no_rows_of_the_index(profile: Profile) -> None:
     columns, scores = rows(3, 400)
     columns["children"][:100] = [None] * 100
-    found = named(prediction_figures(counted(profile, columns, scores), profile, POLICY))
+    found = named(figures_of(counted(profile, columns, scores), profile))
     assert (found["csi", "children", None].n, found["csi", "children", None].n_reference) == (300, 2_000)
     assert found["missing_ratio", "children", None].value == 0.25
     assert found["missing_ratio", "children", None].n == 400
@@ -124,7 +129,7 @@ def test_rare_missing_values_are_judged_as_a_ratio_and_are_no_rows_of_the_index(
 def test_invalid_numbers_are_counted_apart(profile: Profile) -> None:
     columns, scores = rows(3, 100)
     columns["income"][1:11] = [float("inf")] * 10
-    found = named(prediction_figures(counted(profile, columns, scores), profile, POLICY))
+    found = named(figures_of(counted(profile, columns, scores), profile))
     assert found["invalid_ratio", "income", None].value == 0.1
     assert found["csi", "income", None].n == 90
 
@@ -132,7 +137,7 @@ def test_invalid_numbers_are_counted_apart(profile: Profile) -> None:
 def test_a_feature_without_a_valid_value_has_no_data_and_no_made_up_zero(profile: Profile) -> None:
     columns, scores = rows(3, 50)
     columns["region"] = [None] * 50
-    found = named(prediction_figures(counted(profile, columns, scores), profile, POLICY))
+    found = named(figures_of(counted(profile, columns, scores), profile))
     for metric in ("csi", "unseen_ratio"):
         figure = found[metric, "region", None]
         assert (figure.value, figure.status, figure.n, figure.bins) == (None, Status.NO_DATA, 0, ())
@@ -140,7 +145,7 @@ def test_a_feature_without_a_valid_value_has_no_data_and_no_made_up_zero(profile
 
 
 def test_few_rows_have_a_value_but_are_insufficient(profile: Profile) -> None:
-    figures = prediction_figures(counted(profile, *rows(4, 29)), profile, POLICY)
+    figures = figures_of(counted(profile, *rows(4, 29)), profile)
     assert figures[0].status is Status.OK
     assert {figure.status for figure in figures[1:]} == {Status.INSUFFICIENT_DATA}
     assert all(figure.value is not None for figure in figures)
@@ -149,8 +154,8 @@ def test_few_rows_have_a_value_but_are_insufficient(profile: Profile) -> None:
 def test_psi_is_of_the_output(profile: Profile) -> None:
     columns, scores = rows(5, 500)
     drifted = [float(score) ** 3 for score in scores]  # type: ignore[arg-type]
-    found = named(prediction_figures(counted(profile, columns, drifted), profile, POLICY))
-    quiet = named(prediction_figures(counted(profile, columns, scores), profile, POLICY))
+    found = named(figures_of(counted(profile, columns, drifted), profile))
+    quiet = named(figures_of(counted(profile, columns, scores), profile))
     assert (found["psi", None, None].value or 0) > 0.2 > (quiet["psi", None, None].value or 0)
 
 
@@ -158,18 +163,18 @@ def test_psi_of_a_multiclass_model_is_of_the_predicted_class() -> None:
     columns = {"x": list(np.random.default_rng(0).normal(size=300))}
     profile = profile_of(columns, ["a", "b", "c"] * 100, task=Task.MULTICLASS, positive_class=None)
     pane = counted(profile, {"x": columns["x"][:100]}, ["a"] * 90 + ["d"] * 10)
-    figure = named(prediction_figures(pane, profile, POLICY))["psi", None, None]
+    figure = named(figures_of(pane, profile))["psi", None, None]
     assert figure.value == pytest.approx(index([100, 100, 100], [90, 0, 0], 10), abs=1e-12)
 
 
 def test_without_a_profile_or_on_other_bins_there_is_no_reference(profile: Profile) -> None:
     pane = counted(profile, *rows(6, 100))
-    (_, psi) = prediction_figures(pane, None, POLICY)
+    (_, psi) = figures_of(pane, None)
     assert (psi.metric, psi.value, psi.status, psi.reference_id) == ("psi", None, Status.NO_REFERENCE, None)
 
     other = profile_of(*rows(7, 2_000))
     for mixed in (pane, _joined(pane, counted(other, *rows(8, 1)))):
-        found = named(prediction_figures(mixed, other, POLICY))
+        found = named(figures_of(mixed, other))
         drift = [figure for figure in found.values() if figure.metric in ("psi", "csi")]
         assert len(drift) == 4
         assert {(figure.value, figure.status) for figure in drift} == {(None, Status.NO_REFERENCE)}
@@ -179,31 +184,31 @@ def test_without_a_profile_or_on_other_bins_there_is_no_reference(profile: Profi
 def test_events_that_were_not_binned_make_the_window_one_without_reference(profile: Profile) -> None:
     pane = counted(profile, *rows(9, 100))
     pane.n += 1
-    assert named(prediction_figures(pane, profile, POLICY))["psi", None, None].status is Status.NO_REFERENCE
+    assert named(figures_of(pane, profile))["psi", None, None].status is Status.NO_REFERENCE
 
 
 def test_before_a_profile_missing_and_invalid_shares_are_known() -> None:
     pane = PredictionPane(n=40)
     pane.add_raw({"x": [1.0] * 30 + [[]] * 6 + [None] * 4})
-    found = named(prediction_figures(pane, None, POLICY))
+    found = named(figures_of(pane, None))
     assert found["missing_ratio", "x", None].value == 0.1
     assert found["invalid_ratio", "x", None].value == 0.15
 
 
 def test_latency_figures_come_where_it_was_measured(profile: Profile) -> None:
     pane = counted(profile, *rows(10, 60))
-    assert not any(figure.metric.startswith("latency") for figure in prediction_figures(pane, profile, POLICY))
+    assert not any(figure.metric.startswith("latency") for figure in figures_of(pane, profile))
     pane.latency, pane.latency_sum = DDSketch(), ExactSum()
     pane.latency.update(np.full(60, 0.25))
     pane.latency_sum.update(np.full(60, 0.25))
-    assert named(prediction_figures(pane, profile, POLICY))["latency_mean", None, None].value == 0.25
+    assert named(figures_of(pane, profile))["latency_mean", None, None].value == 0.25
 
 
 def test_the_order_of_merges_changes_no_figure(profile: Profile) -> None:
     parts = [counted(profile, *rows(seed, 50 + seed)) for seed in range(6)]
-    expected = prediction_figures(_joined(*parts), profile, POLICY)
+    expected = figures_of(_joined(*parts), profile)
     random.Random(0).shuffle(parts)
-    assert prediction_figures(_joined(*parts), profile, POLICY) == expected
+    assert figures_of(_joined(*parts), profile) == expected
 
 
 def _joined(*panes: PredictionPane) -> PredictionPane:

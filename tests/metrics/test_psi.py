@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import comb, log
 
 import numpy as np
@@ -8,10 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from stream_monitor.metrics.psi import novel_p_value, null_band, psi
+from stream_monitor.metrics.psi import Psi, References
+from stream_monitor.metrics.psi import novel_p_value as novel_p_values
+from stream_monitor.metrics.psi import psi as psi_of_all
+from tests.metrics import slow_psi
 
 
-def slow_psi(reference: list[int], window: list[int], novel: int | None) -> float:
+def psi(reference: Sequence[int] | np.ndarray, window: Sequence[int] | np.ndarray, novel: int | None) -> Psi:
+    """One index alone, its numbers as Python's."""
+    references = References([[int(rows) for rows in reference]], [novel is not None])
+    found = psi_of_all(references, np.asarray(window), np.array([novel or 0]))
+    columns = {name: getattr(found, name) for name in Psi.__slots__}
+    return Psi(**{name: column if name == "contributions" else column[0] for name, column in columns.items()})
+
+
+def novel_p_value(novel: int, n: int, n_reference: int) -> float:
+    return float(novel_p_values(np.array([novel]), np.array([n]), np.array([n_reference]))[0])
+
+
+def contract_sum(reference: list[int], window: list[int], novel: int | None) -> float:
     """The sum as the contract states it, one bin after the other."""
     m, n, c = sum(reference), sum(window) + (novel or 0), 5
     e0 = 0.5 / (m + 1) if novel is not None else 0.0
@@ -34,9 +50,9 @@ def test_psi_is_the_sum_of_the_contract(pairs: list[tuple[int, int]], novel: int
     if sum(window) + (novel or 0) == 0:
         return
     found = psi(np.array(reference), np.array(window), novel)
-    assert found.value == pytest.approx(slow_psi(reference, window, novel), abs=1e-12, rel=1e-12)
+    assert found.value == pytest.approx(contract_sum(reference, window, novel), abs=1e-12, rel=1e-12)
     assert found.value == pytest.approx(sum(found.contributions) + found.novel_contribution, abs=1e-12)
-    assert (found.n, found.n_reference) == (sum(window) + (novel or 0), sum(reference))
+    assert found.n == sum(window) + (novel or 0)
     assert all(term >= 0 for term in found.contributions)
     assert 0 <= found.p_value <= 1
 
@@ -57,11 +73,12 @@ def test_an_empty_novel_bin_does_not_count_but_the_others_are_scaled() -> None:
 
 
 def test_the_null_band_is_that_of_a_scaled_chi_square() -> None:
-    band = null_band(400, 10_000, 10)
+    band = psi([1_000] * 10, [40] * 10, None)
     scale = 1 / 400 + 1 / 10_000
-    assert band.mean == pytest.approx(9 * scale)
-    assert band.p95 == pytest.approx(scale * stats.chi2.ppf(0.95, 9))
-    assert (null_band(400, 10_000, 1).mean, null_band(400, 10_000, 1).p95) == (0, 0)
+    assert band.band_mean == pytest.approx(9 * scale)
+    assert band.band_p95 == pytest.approx(scale * stats.chi2.ppf(0.95, 9))
+    alone = psi([10_000], [400], None)
+    assert (alone.band_mean, alone.band_p95) == (0, 0)
 
 
 @given(st.integers(0, 60), st.integers(1, 400), st.integers(1, 4_000))
@@ -97,11 +114,36 @@ def test_with_one_live_bin_fisher_stands_alone() -> None:
     assert psi(np.array([1_000]), np.array([0]), 50).p_value < 1e-20
 
 
-def test_rows_are_needed_on_both_sides() -> None:
-    with pytest.raises(ValueError, match="rows on both sides"):
-        psi(np.array([3, 4]), np.array([0, 0]), None)
-    with pytest.raises(ValueError, match="every reference bin"):
-        psi(np.array([3, 0]), np.array([1, 0]), None)
+def test_reference_rows_are_needed_in_every_bin_and_a_window_without_rows_says_nothing() -> None:
+    for reference in ([3, 0], []):
+        with pytest.raises(ValueError, match="reference rows in every one"):
+            References([[1], reference], [False, False])
+    empty = psi([3, 4], [0, 0], 0)
+    assert (empty.value, empty.n, empty.p_value, empty.band_p95) == (0, 0, 1, 0)
+
+
+indices = st.lists(st.tuples(sides, st.none() | st.integers(0, 500)), min_size=1, max_size=6)
+
+
+@given(indices)
+def test_many_indices_at_once_are_each_what_it_is_alone(found: list[tuple[list[tuple[int, int]], int | None]]) -> None:
+    references = References([[r for r, _ in pairs] for pairs, _ in found], [novel is not None for _, novel in found])
+    window = np.array([w for pairs, _ in found for _, w in pairs])
+    together = psi_of_all(references, window, np.array([novel or 0 for _, novel in found]))
+    for i, (pairs, novel) in enumerate(found):
+        rows = np.array([w for _, w in pairs])
+        if rows.sum() + (novel or 0) == 0:
+            assert (together.n[i], together.value[i], together.p_value[i]) == (0, 0, 1)
+            continue
+        alone = slow_psi.psi(np.array([r for r, _ in pairs]), rows, novel)
+        assert together.n[i] == alone.n
+        assert together.value[i] == pytest.approx(alone.value, rel=1e-13, abs=1e-16)
+        assert together.p_value[i] == pytest.approx(alone.p_value, rel=1e-11, abs=1e-300)
+        assert together.band_mean[i] == alone.null_band.mean
+        assert together.band_p95[i] == alone.null_band.p95
+        assert together.novel_contribution[i] == alone.novel_contribution
+        start = references.starts[i]
+        assert together.contributions[start : start + len(pairs)].tolist() == list(alone.contributions)
 
 
 @given(st.lists(st.integers(5, 500), min_size=2, max_size=10), st.integers(2, 9))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stream_monitor.metrics.drift import feature_figures
+from stream_monitor.metrics.comparison import Comparison
+from stream_monitor.metrics.drift import drift_figures
 from stream_monitor.metrics.policy import MetricPolicy
-from stream_monitor.reference.layout import bin_layout
 from tests.metrics.worlds import counted, profile_of
 
 Draw = Callable[[np.random.Generator, int], list[object]]
@@ -46,11 +46,10 @@ def flagged(draw: Draw, n: int, level: float, references: int = 20, windows: int
     hits = 0
     for _ in range(references):
         profile = profile_of({"x": draw(rng, 5_000)})
-        part = bin_layout(profile).slice("x")
+        comparison = Comparison(profile)
         for _ in range(windows):
             pane = counted(profile, {"x": draw(rng, n)})
-            slots = pane.binned[profile.schema_id][part]
-            p_value = feature_figures(profile.features[0], slots, profile, MetricPolicy())[0].p_value
+            p_value = drift_figures(pane.binned[profile.schema_id], comparison, MetricPolicy())[0].p_value
             assert p_value is not None
             hits += p_value < level
     return hits / (references * windows)
@@ -65,9 +64,9 @@ def test_windows_without_drift_are_flagged_no_more_than_one_and_a_half_times_the
 def test_a_shift_of_half_a_deviation_is_found_in_200_rows() -> None:
     rng = np.random.default_rng(1)
     profile = profile_of({"x": list(rng.normal(size=5_000))})
-    part = bin_layout(profile).slice("x")
+    comparison = Comparison(profile)
     for _ in range(20):
         pane = counted(profile, {"x": list(rng.normal(0.5, size=200))})
-        figure = feature_figures(profile.features[0], pane.binned[profile.schema_id][part], profile, MetricPolicy())[0]
+        figure = drift_figures(pane.binned[profile.schema_id], comparison, MetricPolicy())[0]
         assert figure.p_value is not None
         assert figure.p_value < 0.01

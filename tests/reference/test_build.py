@@ -16,11 +16,12 @@ from stream_monitor.events.columns import INVALID, FeatureColumns, feature_colum
 from stream_monitor.events.policy import Task
 from stream_monitor.reference.build import build_profile, guess_kinds
 from stream_monitor.reference.columns import numeric_values, text_values, typed_column
-from stream_monitor.reference.groups import fold, psi_bins
+from stream_monitor.reference.groups import places, psi_bins
 from stream_monitor.reference.layout import bin_layout, feature_layout
 from stream_monitor.reference.profile import CategoricalFeature, NumericFeature, Profile
 from stream_monitor.sketches.bins import OUTPUT, BinCounter
 from stream_monitor.sketches.hashing import hash_key, key_id
+from tests.reference.slow_fold import fold
 
 rng = np.random.default_rng(5)
 N = 4000
@@ -305,6 +306,14 @@ def test_any_column_makes_a_profile_that_counts_it_as_the_stream_would(column: l
     folded = fold(feature, slots(profile, column))
     assert folded.groups.tolist() == [part.count for part in psi_bins(feature)]
     assert (folded.novel, folded.missing, folded.invalid) == (0, feature.missing, feature.invalid)
+    window = np.random.default_rng(len(column)).integers(0, 9, bin_layout(profile).slices["x"].stop)
+    folded, at = fold(feature, window), places(feature)
+    assert [int(window[list(group)].sum()) for group in at.groups] == folded.groups.tolist()
+    assert (int(window[list(at.novel)].sum()), int(window[list(at.outside)].sum())) == (
+        folded.novel,
+        folded.out_of_range,
+    )
+    assert (window[at.missing], window[at.invalid]) == (folded.missing, folded.invalid)
 
 
 def test_a_profile_without_features_counts_outputs_only() -> None:
