@@ -7,7 +7,7 @@ from stream_monitor.detectors.feed import feed
 from stream_monitor.errors import FormatError
 from stream_monitor.metrics.figure import Figure
 from stream_monitor.pipeline.policy import ModelPolicy
-from stream_monitor.sketches.pane import LabelPane
+from stream_monitor.sketches.bottom_k import BottomK
 
 
 class Detectors:
@@ -17,11 +17,9 @@ class Detectors:
         self._policies = policy.detectors
         self._detectors: dict[tuple[str, int], Detector] = {}
 
-    def see(self, version: str, pane: LabelPane | None) -> list[Figure]:
-        """Feed a closed pane's sample, in the order of (label time, id); one figure a detector, none without labels."""
-        if pane is None or pane.sample is None:
-            return []
-        samples = pane.sample.ordered()
+    def see(self, version: str, sample: BottomK) -> list[Figure]:
+        """Feed a closed pane's sample, in the order of (label time, id); one figure a detector that has values."""
+        samples = sample.ordered()
         figures = []
         for index, policy in enumerate(self._policies):
             detector = self._detectors.get((version, index))

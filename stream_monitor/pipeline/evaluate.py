@@ -26,7 +26,6 @@ from stream_monitor.pipeline.publishing import NewestKey
 from stream_monitor.pipeline.records import StateRecord, parse_key, record_key
 from stream_monitor.pipeline.series import ModelMeta, Series, SeriesMeta
 from stream_monitor.reference.profile import Profile
-from stream_monitor.sketches.pane import LabelPane, PredictionPane
 from stream_monitor.windows.grid import pane_start
 from stream_monitor.windows.watermark import Sources, read_watermark
 
@@ -103,7 +102,7 @@ class EvaluateFold:
         outbox.alerts.extend(self._health.take())
         too_late = outbox.take_too_late(self._now_ms, lambda end: self._policies.is_historical(end, self._now_ms))
         metrics = [*outbox.metrics, *too_late]
-        state = [StateRecord(record_key(*parts), self._record(parts)) for parts in sorted(outbox.touched, key=repr)]
+        state = sorted(StateRecord(record_key(*parts), self._record(parts)) for parts in outbox.touched)
         if self._position is not None:
             state.append(StateRecord(record_key("sources"), msgspec.msgpack.encode(self._sources)))
             state.append(StateRecord(record_key("health"), self._health.to_bytes()))
@@ -201,13 +200,12 @@ class EvaluateFold:
         if kind == "newest":
             events = model.newest.get(_newest_key(parts[2:]))
             return None if events is None else msgspec.json.encode(events)
-        series = model.find(parts[2], str(parts[3]))
+        series = model.find(parts[2], parts[3])
         if series is None:
             return None
         if kind == "series":
             return msgspec.msgpack.encode(series.meta)
-        pane = series.panes(TimeBasis(str(parts[4]))).get(int(parts[5] or 0))
-        return None if pane is None else pane.to_bytes()
+        return series.panes(TimeBasis(str(parts[4]))).record(int(parts[5] or 0))
 
     def _take_up(self, parts: list[str | int | None], value: bytes) -> None:
         kind = parts[0]
@@ -236,7 +234,7 @@ class EvaluateFold:
         elif kind == "series":
             model.add(Series(msgspec.msgpack.decode(value, type=SeriesMeta)))
         elif kind == "pane":
-            series = model.find(parts[2], str(parts[3]))
+            series = model.find(parts[2], parts[3])
             assert series is not None, "series records are read before panes"
             if parts[4] not in model.bases:
                 self._outbox.touch(*parts)
@@ -246,10 +244,7 @@ class EvaluateFold:
                 # Written under other windows: it goes into the pane that now holds its start.
                 self._outbox.touch(*parts)
                 self._outbox.touch(*parts[:5], start)
-            if parts[4] == TimeBasis.PREDICTION:
-                series.merge_predictions(start, PredictionPane.from_bytes(value))
-            else:
-                series.merge_labels(start, LabelPane.from_bytes(value))
+            model.restore_pane(series, TimeBasis(str(parts[4])), start, value)
 
     def _summary(self) -> EvaluateSummary:
         return EvaluateSummary(

@@ -35,6 +35,7 @@ class Judge:
         self._watched = {(window_label(*each), str(basis)) for each in watched for basis in bases}
         slides = [spec.slide_ms for spec in policy.windows] * (2 if policy.joins_labels else 1)
         self._level = budget_level(policies.target_false_alarms_per_day, windows_per_day(slides))
+        self._ended_unwatched = False
         self._window: tuple[TimeBasis, Window] | None = None
         self._shown: list[ClosedWindow] = []
         self._events: dict[int, MetricEvent] = {}
@@ -66,14 +67,19 @@ class Judge:
     def end(self) -> list[Change]:
         """Judge what was shown."""
         verdict = judge(self._rules, self._shown, self.active, self._level)
-        return self._carry_out(verdict)
+        changes = self._carry_out(verdict)
+        self._shown, self._events = [], {}  # a hundred kB a series
+        return changes
 
     def retire(self, version: str, at_ms: int, *, historical: bool) -> list[Change]:
         """End the alerts of a version that is no longer served."""
         return self._carry_out(retire_version(self.active, version, at_ms, historical=historical))
 
     def end_unwatched(self, at_ms: int, *, historical: bool) -> list[Change]:
-        """End alerts on windows that the config had before: none of them will ever close again."""
+        """End alerts on windows that the config had before: none of them will ever close again. Restored ones, thus."""
+        if self._ended_unwatched:
+            return []
+        self._ended_unwatched = True
         over = {
             fingerprint: retire(alert.state, at_ms, "rule_removed", historical=historical)
             for fingerprint, alert in self.active.items()

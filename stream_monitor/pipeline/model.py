@@ -7,12 +7,14 @@ without the watermark moving, so nothing that comes afterwards is late for that.
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Iterable, Mapping
 
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
+from stream_monitor.metrics.figure import Figure
 from stream_monitor.pipeline.detecting import Detectors
 from stream_monitor.pipeline.due import due_windows, idle_end
+from stream_monitor.pipeline.forgetting import Forgetting
 from stream_monitor.pipeline.judging import Change, Judge
 from stream_monitor.pipeline.learning import Learner
 from stream_monitor.pipeline.messages import PaneDelta
@@ -25,11 +27,12 @@ from stream_monitor.pipeline.series import (
     Series,
     SeriesMeta,
     WindowKey,
-    pane_dies_at,
+    is_over,
     window_key,
 )
 from stream_monitor.reference.profile import Profile
-from stream_monitor.sketches.pane import LabelPane, PredictionPane
+from stream_monitor.sketches.packed import PackedLabels, PackedPredictions
+from stream_monitor.sketches.pane import PredictionPane
 from stream_monitor.windows.grid import Window, WindowSpec, pane_start, windows_holding
 from stream_monitor.windows.watermark import Sources, read_watermark
 
@@ -52,10 +55,13 @@ class ModelFold:
         self._outbox = outbox
         self.meta = ModelMeta()
         self.series: dict[SeriesId, Series] = {}
+        self._by_parts: dict[tuple[object, object], Series] = {}
         self.learner = Learner(policy, profile, policies.hash_key)
         self.detectors = Detectors(policy)
         self._publisher = Publisher(policy, policies, self.learner, outbox)
         self.judge = Judge(policy, policies)
+        self._forgetting = Forgetting(policy, outbox)
+        self._pane_ms = policy.pane_ms
         self._grid = WindowSpec(policy.pane_ms, policy.pane_ms)
 
     @property
@@ -77,12 +83,50 @@ class ModelFold:
         if delta.basis not in self.bases:
             return
         # Ingest may have cut its panes by another config.
-        basis, start = delta.basis, pane_start(delta.start_ms, self.policy.pane_ms)
+        start = pane_start(delta.start_ms, self._pane_ms)
         series = self._series(delta.version, delta.segment)
-        pane = (PredictionPane if basis is TimeBasis.PREDICTION else LabelPane).from_bytes(delta.data)
-        events = _events(pane, series)
+        if delta.basis is TimeBasis.PREDICTION:
+            self._apply_predictions(series, start, series.prediction_panes.read(delta.data), offset)
+        else:
+            self._apply_labels(series, start, series.label_panes.read(delta.data), offset)
+        self._outbox.touch("series", self.name, *series.parts)
+
+    def _apply_predictions(self, series: Series, start: int, delta: PackedPredictions, offset: int) -> None:
+        alive = self._note_windows(TimeBasis.PREDICTION, series, start, delta.n, offset)
+        if delta.raw is not None:
+            pane = PredictionPane()
+            pane.add_packed(delta)
+            if self.learner.learn(series.is_overall, start, pane):
+                self._outbox.touch("bootstrap", self.name)
+        if self.policy.joins_labels:
+            series.meta.predicted[start] = series.meta.predicted.get(start, 0) + delta.n
+        if delta.n:
+            self._seen(series, TimeBasis.PREDICTION, start)
+        if alive:
+            series.prediction_panes.add(start, delta)
+            self._outbox.touch("pane", self.name, *series.parts, TimeBasis.PREDICTION, start)
+
+    def _apply_labels(self, series: Series, start: int, delta: PackedLabels, offset: int) -> None:
+        # What a window counts: pairs, or in the model-wide series labels.
+        events = delta.labels if series.meta.version is None else delta.joined
+        alive = self._note_windows(TimeBasis.LABEL, series, start, events, offset)
+        # A deadline too: of a series without any label it has to be said that labels expire.
+        if events or delta.waiting or delta.deadlines > 0:
+            self._seen(series, TimeBasis.LABEL, start)
+        if alive:
+            series.label_panes.add(start, delta if self._is_sampled(series, start) else delta.without_sample())
+            self._outbox.touch("pane", self.name, *series.parts, TimeBasis.LABEL, start)
+        else:
+            series.carry_labels(delta.joined, delta.deadlines)
+
+    def _note_windows(self, basis: TimeBasis, series: Series, start: int, events: int, offset: int) -> bool:
+        """Tell each window that holds the pane: an open one has nothing to do, a closed one is to be published anew,
+        for one that is over the events are too late. True if any of them still takes the pane."""
         mark = self.meta.marks.get(basis)
         lateness = self.policy.allowed_lateness_ms
+        least_end = start + self._pane_ms  # of a window that holds it
+        if all(end <= start for end in self.meta.closed.values()) and (mark is None or mark < least_end + lateness):
+            return True
         alive = False
         for window in windows_holding(self.policy.windows, start):
             if mark is not None and mark >= window.end_ms + lateness:
@@ -96,48 +140,58 @@ class ModelFold:
         if self.policy.joins_labels:
             # Pending is a running sum: what comes late changes it at the end of every later window.
             series.meta.dirty |= {key for key in series.meta.published if key[0] == "label" and key[3] + key[1] > start}
-        if isinstance(pane, PredictionPane):
-            if self.learner.learn(series.is_overall, start, pane):
-                self._outbox.touch("bootstrap", self.name)
-            if self.policy.joins_labels:
-                series.meta.predicted[start] = series.meta.predicted.get(start, 0) + pane.n
-        # A deadline too: of a series without any label it has to be said that labels expire.
-        if events or (isinstance(pane, LabelPane) and (pane.waiting or pane.deadlines > 0)):
-            series.seen(basis, start)
-        if alive:
-            if isinstance(pane, PredictionPane):
-                series.merge_predictions(start, pane)
-            else:
-                series.merge_labels(start, pane)
-            self._outbox.touch("pane", self.name, *_parts(series), str(basis), start)
-        elif isinstance(pane, LabelPane):
-            series.carry_labels(pane)
-        self._outbox.touch("series", self.name, *_parts(series))
+        return alive
+
+    def _is_sampled(self, series: Series, start: int) -> bool:
+        """True if detectors will ask for the pane's sample: they see each overall series' pane once, as it closes."""
+        if not self.policy.detectors or not series.is_overall or series.meta.version is None:
+            return False
+        closed = self.meta.closed.get((str(TimeBasis.LABEL), self._pane_ms, self._pane_ms))
+        return closed is None or closed <= start
+
+    def _seen(self, series: Series, basis: TimeBasis, start: int) -> None:
+        if not series.meta.last_ms:
+            self._forgetting.series_came()
+        series.seen(basis, start)
 
     def _series(self, version: str | None, segment: dict[str, str]) -> Series:
-        key: SeriesId = (version, tuple(sorted(segment.items())))
-        series = self.series.get(key)
+        series = self.series.get(_id(version, segment))
         if series is None and segment and len(self.series) >= self._policies.max_series:
             self.meta.limited += 1
             self._touch()
             segment = dict.fromkeys(segment, OTHER_SERIES)
-            key = (version, tuple(sorted(segment.items())))
-            series = self.series.get(key)
+            series = self.series.get(_id(version, segment))
         if series is None:
-            series = self.series[key] = Series(SeriesMeta(version, segment))
+            series = Series(SeriesMeta(version, segment))
+            self._put(series)
         return series
 
-    def find(self, version: object, segment_key: str) -> Series | None:
+    def _put(self, series: Series) -> None:
+        self.series[_id(series.meta.version, series.meta.segment)] = series
+        self._by_parts[series.parts] = series
+
+    def _drop(self, series: Series) -> None:
+        del self.series[_id(series.meta.version, series.meta.segment)], self._by_parts[series.parts]
+        self._outbox.touch("series", self.name, *series.parts)
+
+    def find(self, version: object, segment_key: object) -> Series | None:
         """The series of a state key."""
-        pairs = msgspec.json.decode(segment_key, type=list[tuple[str, str]])
-        return self.series.get((None if version is None else str(version), tuple(pairs)))
+        return self._by_parts.get((version, segment_key))
 
     def add(self, series: Series) -> None:
         """Take up a restored series; what it held of a time basis that is not watched any more is forgotten."""
         meta = series.meta
         meta.published = {key: revision for key, revision in meta.published.items() if key[0] in self.bases}
         meta.dirty = {key for key in meta.dirty if key[0] in self.bases}
-        self.series[series.meta.version, tuple(sorted(series.meta.segment.items()))] = series
+        self._put(series)
+
+    def restore_pane(self, series: Series, basis: TimeBasis, start: int, data: bytes) -> None:
+        """Take up a pane of a state record."""
+        if basis is TimeBasis.PREDICTION:
+            series.prediction_panes.add(start, series.prediction_panes.read(data))
+        else:
+            pane = series.label_panes.read(data)
+            series.label_panes.add(start, pane if self._is_sampled(series, start) else pane.without_sample())
 
     # -- time --------------------------------------------------------------------------------------------------
 
@@ -170,9 +224,7 @@ class ModelFold:
         for _, _, spec, basis, window in sorted(due, key=lambda item: item[:3]):
             self._close(basis, spec, window, now_ms)
         self._revise(now_ms, everything=at_end)
-        for basis in self.bases:
-            self._expire(basis)
-        self._retire(now_ms)
+        self._forget(now_ms)
         profile = self.learner.finish(sources.newest_ms(self.name, ("predictions",)), now_ms)
         if profile is not None:
             self._outbox.profiles.append(profile)
@@ -208,7 +260,7 @@ class ModelFold:
     def _close(self, basis: TimeBasis, spec: WindowSpec, window: Window, now_ms: int) -> None:
         self.judge.begin(basis, window)
         published = spec in self.policy.windows
-        for series in self._in_order():
+        for series in self._in_order(self.series.values()):
             if not series.is_live(basis, window, self.policy.retire_after_ms):
                 continue
             figures = self._publisher.figures(series, basis, window) if published else []
@@ -218,16 +270,24 @@ class ModelFold:
                 and series.is_overall
                 and series.meta.version is not None
             ):
-                detected = self.detectors.see(series.meta.version, series.label_panes.get(window.start_ms))
+                detected = self._detected(series, series.meta.version, window.start_ms)
                 figures += detected
                 for index in self.detectors.places() if detected else ():
                     self._outbox.touch("detector", self.name, series.meta.version, index)
             events = self._publisher.publish(series, basis, window, figures, 0, now_ms)
             if figures and published:
                 series.meta.published[window_key(basis, window)] = 0
-                self._outbox.touch("series", self.name, *_parts(series))
+                self._outbox.touch("series", self.name, *series.parts)
             self.judge.show(series, figures, events, self._policies.is_historical(window.end_ms, now_ms))
         self._take(self.judge.end())
+
+    def _detected(self, series: Series, version: str, start: int) -> list[Figure]:
+        """What detectors say to a closed pane, whose sample has served its turn."""
+        sample = series.label_panes.take_sample(start)
+        if sample is None:
+            return []
+        self._outbox.touch("pane", self.name, *series.parts, TimeBasis.LABEL, start)
+        return self.detectors.see(version, sample)
 
     def _take(self, changes: list[Change]) -> None:
         for event, fingerprint in changes:
@@ -239,15 +299,13 @@ class ModelFold:
         """Publish closed windows that changed: at most once an interval, or now where they are about to expire."""
         timely = everything or now_ms - self.meta.revised_ms >= self._policies.revision_interval_ms
         revised = False
-        for series in self._in_order():
-            if not series.meta.dirty:
-                continue
+        for series in self._in_order(series for series in self.series.values() if series.meta.dirty):
             due = [key for key in sorted(series.meta.dirty) if timely or self._is_over(key) or not self._is_kept(key)]
             for key in due:
                 series.meta.dirty.discard(key)
                 self._revise_window(series, key, now_ms)
             if due:
-                self._outbox.touch("series", self.name, *_parts(series))
+                self._outbox.touch("series", self.name, *series.parts)
                 revised = timely
         if revised:
             self.meta.revised_ms = now_ms
@@ -263,78 +321,39 @@ class ModelFold:
             series.meta.published[key] = revision
 
     def _is_over(self, key: WindowKey) -> bool:
-        """True if the window can no longer change."""
-        basis, size, _, start = key
-        mark = self.meta.marks.get(basis)
-        return mark is not None and mark >= start + size + self.policy.allowed_lateness_ms
+        return is_over(key, self.meta.marks.get(key[0]), self.policy.allowed_lateness_ms)
 
     def _is_kept(self, key: WindowKey) -> bool:
         """False for a window of a former config: nothing keeps its panes from expiring."""
         return WindowSpec(key[1], key[2]) in self.policy.windows
 
-    def _expire(self, basis: TimeBasis) -> None:
-        mark = self.meta.marks.get(basis)
-        if mark is None:
-            return
-        for series in list(self.series.values()):
-            panes = series.panes(basis)
-            changed = False
-            for start in [
-                s for s in panes if mark >= pane_dies_at(self.policy.windows, s, self.policy.allowed_lateness_ms)
-            ]:
-                series.forget_pane(basis, start)
-                self._outbox.touch("pane", self.name, *_parts(series), str(basis), start)
-                changed = True
-            for key in [k for k in series.meta.published if k[0] == basis and self._is_over(k)]:
-                del series.meta.published[key]
-                changed = True
-            if basis is TimeBasis.LABEL:
-                widest = max(spec.size_ms for spec in self.policy.windows)
-                changed |= series.carry_predicted(mark - self.policy.allowed_lateness_ms - widest)
-            if changed:
-                self._outbox.touch("series", self.name, *_parts(series))
-
-    def _retire(self, now_ms: int) -> None:
-        """Forget series that had no event for long; with the last one of a version its alerts end.
-
-        So do those on windows of a former config.
-        """
+    def _forget(self, now_ms: int) -> None:
+        """Let go what can no longer change; with the last series of a version its alerts end, and so do those on
+        windows of a former config."""
+        for basis in self.bases:
+            if (passed := self.meta.marks.get(basis)) is not None:
+                self._forgetting.expire(self.series.values(), basis, passed, self.meta.closed)
         mark = self.meta.marks.get(TimeBasis.PREDICTION)
         if mark is None:
             return
-        self._take(self.judge.end_unwatched(mark, historical=self._policies.is_historical(mark, now_ms)))
-        before = mark - self.policy.retire_after_ms - max(spec.size_ms for spec in self.policy.windows)
-        over = [
-            key
-            for key, series in self.series.items()
-            if max(series.meta.last_ms.values(), default=mark) < before
-            # Not before its last window is final: a later event would publish that anew, as revision 0.
-            and not (series.prediction_panes or series.label_panes or series.meta.dirty or series.meta.published)
-        ]
-        for key in over:
-            self._outbox.touch("series", self.name, *_parts(self.series.pop(key)))
-        gone = {version for version, _ in over if version is not None} - {version for version, _ in self.series}
-        for version in gone:
-            historical = self._policies.is_historical(mark, now_ms)
+        historical = self._policies.is_historical(mark, now_ms)
+        self._take(self.judge.end_unwatched(mark, historical=historical))
+        silent = self._forgetting.silent(self.series.values(), mark)
+        for series in silent:
+            self._drop(series)
+        versions = {series.meta.version for series in silent} - {version for version, _ in self.series} - {None}
+        for version in sorted(map(str, versions)):
             self._take(self.judge.retire(version, mark, historical=historical))
             self._publisher.drop(version)
             for index in self.detectors.drop(version):
                 self._outbox.touch("detector", self.name, version, index)
 
-    def _in_order(self) -> list[Series]:
-        return sorted(self.series.values(), key=lambda series: series.key)
+    def _in_order(self, series: Iterable[Series]) -> list[Series]:
+        return sorted(series, key=lambda each: each.key)
 
     def _touch(self) -> None:
         self._outbox.touch("model", self.name)
 
 
-def _events(pane: PredictionPane | LabelPane, series: Series) -> int:
-    """Events that a window counts: predictions, pairs, or in the model-wide series labels."""
-    if isinstance(pane, PredictionPane):
-        return pane.n
-    return pane.labels if series.meta.version is None else pane.joined
-
-
-def _parts(series: Series) -> tuple[str | None, str]:
-    """The series part of a state key; JSON, since tag values may hold any separator."""
-    return series.meta.version, series.segment_key
+def _id(version: str | None, segment: Mapping[str, str]) -> SeriesId:
+    return version, tuple(sorted(segment.items()))

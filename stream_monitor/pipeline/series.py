@@ -11,10 +11,10 @@ import msgspec
 
 from stream_monitor.events.metric import segment_label
 from stream_monitor.events.names import TimeBasis
+from stream_monitor.pipeline.shelf import LabelShelf, PredictionShelf
 from stream_monitor.sketches.pane import LabelPane, PredictionPane
 from stream_monitor.windows.grid import Window, WindowSpec, pane_start
 
-Pane = PredictionPane | LabelPane
 BASES = (TimeBasis.PREDICTION, TimeBasis.LABEL)
 
 # (time basis, size, slide, start)
@@ -46,43 +46,37 @@ class SeriesMeta(msgspec.Struct, array_like=True):
 
 
 class Series:
-    """One series: meta and panes by basis and start."""
+    """One series: meta, and panes by basis.
+
+    `key`: order in which the series of a model are published, unique in it.  `parts`: the series in a state key; the
+    segment is JSON of its sorted pairs, unique whatever the tag values hold.
+    """
+
+    __slots__ = ("key", "label_panes", "meta", "parts", "prediction_panes")
 
     def __init__(self, meta: SeriesMeta) -> None:
         self.meta = meta
-        self.prediction_panes: dict[int, PredictionPane] = {}
-        self.label_panes: dict[int, LabelPane] = {}
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Order in which the series of a model are published; unique in it."""
-        return (self.meta.version or "", segment_label(self.meta.segment))
-
-    @property
-    def segment_key(self) -> str:
-        """The segment as JSON of its sorted pairs: unique whatever the tag values hold."""
-        return msgspec.json.encode(sorted(self.meta.segment.items())).decode()
+        self.prediction_panes = PredictionShelf()
+        self.label_panes = LabelShelf()
+        self.key = (meta.version or "", segment_label(meta.segment))
+        self.parts = (meta.version, msgspec.json.encode(sorted(meta.segment.items())).decode())
 
     @property
     def is_overall(self) -> bool:
         return not self.meta.segment
 
-    def panes(self, basis: TimeBasis) -> dict[int, PredictionPane] | dict[int, LabelPane]:
+    @property
+    def last_ms(self) -> int | None:
+        """Start of the newest pane with events, by either time basis."""
+        return max(self.meta.last_ms.values(), default=None)
+
+    @property
+    def is_final(self) -> bool:
+        """True if nothing of it can change any more."""
+        return not (self.prediction_panes or self.label_panes or self.meta.dirty or self.meta.published)
+
+    def panes(self, basis: TimeBasis) -> PredictionShelf | LabelShelf:
         return self.prediction_panes if basis is TimeBasis.PREDICTION else self.label_panes
-
-    def merge_predictions(self, start_ms: int, pane: PredictionPane) -> None:
-        mine = self.prediction_panes.get(start_ms)
-        if mine is None:
-            self.prediction_panes[start_ms] = pane
-        else:
-            mine.merge(pane)
-
-    def merge_labels(self, start_ms: int, pane: LabelPane) -> None:
-        mine = self.label_panes.get(start_ms)
-        if mine is None:
-            self.label_panes[start_ms] = pane
-        else:
-            mine.merge(pane)
 
     def seen(self, basis: TimeBasis, start_ms: int) -> None:
         first, last = self.meta.first_ms, self.meta.last_ms
@@ -107,34 +101,23 @@ class Series:
 
     def forget_pane(self, basis: TimeBasis, start_ms: int) -> None:
         """Let a pane go that no window can use any more; of labels the sums stay."""
-        pane = self.panes(basis).pop(start_ms)
-        if isinstance(pane, LabelPane):
-            self.carry_labels(pane)
+        if basis is TimeBasis.LABEL:
+            self.carry_labels(*self.label_panes.counts(start_ms))
+        self.panes(basis).forget(start_ms)
         self.meta.gone_ms[basis] = max(start_ms, self.meta.gone_ms.get(basis, start_ms))
 
     def predictions_in(self, window: Window, pane_ms: int) -> PredictionPane:
-        merged = PredictionPane()
-        for start in range(window.start_ms, window.end_ms, pane_ms):
-            if (pane := self.prediction_panes.get(start)) is not None:
-                merged.merge(pane)
-        return merged
+        return self.prediction_panes.merged(range(window.start_ms, window.end_ms, pane_ms))
 
     def labels_in(self, window: Window, pane_ms: int) -> LabelPane:
-        merged = LabelPane()
-        for start in range(window.start_ms, window.end_ms, pane_ms):
-            if (pane := self.label_panes.get(start)) is not None:
-                merged.merge(pane)
-        return merged
+        return self.label_panes.merged(range(window.start_ms, window.end_ms, pane_ms))
 
     def pending_at(self, end_ms: int) -> int:
         """Predictions before `end_ms` that had no label by then and could still get one."""
         predicted, joined, expired = self.meta.carried
         predicted += sum(n for start, n in self.meta.predicted.items() if start < end_ms)
-        for start, pane in self.label_panes.items():
-            if start < end_ms:
-                joined += pane.joined
-                expired += pane.deadlines
-        return predicted - joined - expired
+        joined_since, expired_since = self.label_panes.counts_before(end_ms)
+        return predicted - joined - joined_since - expired - expired_since
 
     def carry_predicted(self, before_ms: int) -> bool:
         """Put prediction counts of panes before `before_ms` into the sums; true if there were any."""
@@ -143,9 +126,10 @@ class Series:
             self.meta.carried[0] += self.meta.predicted.pop(start)
         return bool(old)
 
-    def carry_labels(self, pane: LabelPane) -> None:
-        self.meta.carried[1] += pane.joined
-        self.meta.carried[2] += pane.deadlines
+    def carry_labels(self, joined: int, expired: int) -> None:
+        """Put pairs and deadlines of a pane that is not kept into the sums."""
+        self.meta.carried[1] += joined
+        self.meta.carried[2] += expired
 
 
 class ModelMeta(msgspec.Struct, array_like=True):
@@ -159,6 +143,12 @@ class ModelMeta(msgspec.Struct, array_like=True):
     closed: dict[tuple[str, int, int], int] = {}
     revised_ms: int = 0
     limited: int = 0
+
+
+def is_over(key: WindowKey, mark: int | None, allowed_lateness_ms: int) -> bool:
+    """True if the window can no longer change."""
+    _, size, _, start = key
+    return mark is not None and mark >= start + size + allowed_lateness_ms
 
 
 def pane_dies_at(specs: Iterable[WindowSpec], start_ms: int, allowed_lateness_ms: int) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec.structs import astuple, replace
 
-from stream_monitor.sketches.codec import unpack
+from stream_monitor.sketches.codec import pack, unpack
 
 PANE_VERSION: Final = 2
 _READ: Final = (1, 2)  # 1 had no split counts (sparse.py) and is the same else
@@ -32,6 +33,9 @@ class PackedPredictions(msgspec.Struct, array_like=True, frozen=True, forbid_unk
     def read(cls, data: bytes) -> PackedPredictions:
         return unpack("prediction pane", data, _READ, _prediction_decoder)
 
+    def to_bytes(self) -> bytes:
+        return pack(PANE_VERSION, *astuple(self))
+
 
 class PackedLabels(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A LabelPane as written, its sketches still in bytes."""
@@ -46,6 +50,12 @@ class PackedLabels(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
     @classmethod
     def read(cls, data: bytes) -> PackedLabels:
         return unpack("label pane", data, _READ, _label_decoder)
+
+    def to_bytes(self) -> bytes:
+        return pack(PANE_VERSION, *astuple(self))
+
+    def without_sample(self) -> PackedLabels:
+        return self if self.sample is None else replace(self, sample=None)
 
     @property
     def joined(self) -> int:

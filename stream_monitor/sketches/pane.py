@@ -205,9 +205,8 @@ class LabelPane:
         new.add_packed(PackedLabels.read(data))
         return new
 
-    def add_packed(self, packed: PackedLabels, *, with_sample: bool = True) -> None:
-        """Merges a pane as written, its sample only if asked to. After a FormatError this one is not to be used any
-        more."""
+    def add_packed(self, packed: PackedLabels) -> None:
+        """Merges a pane as written. After a FormatError this one is not to be used any more."""
         joined, unknown, deadlines, labels, waiting = packed.counts
         self.joined += joined
         self.unknown_class += unknown
@@ -219,8 +218,7 @@ class LabelPane:
         self.delay = _with_times(self.delay, packed.delay)
         self.confusion = _with_bytes(self.confusion, Confusion, packed.confusion)
         self.errors = _with_bytes(self.errors, RegressionSums, packed.errors)
-        if with_sample:
-            self.sample = _with_bytes(self.sample, BottomK, packed.sample)
+        self.sample = _with_bytes(self.sample, BottomK, packed.sample)
 
 
 class _Written(Protocol):

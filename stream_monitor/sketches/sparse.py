@@ -37,9 +37,10 @@ def encode_counts(counts: Counts) -> bytes:
     bits = int(np.bitwise_or.reduce(counts))  # as wide as the largest of them; below 0 if any is
     kind = _narrowest(0, bits) if bits >= 0 else _narrowest(int(counts.min()), int(counts.max()))
     width = _TYPES[kind].itemsize
-    entries = int(np.count_nonzero(counts))
-    if entries * (width + 1) < slots * width:
-        sparse = _sparse(counts, kind)
+    occupied = counts != 0  # the indices of booleans are found far faster than those of integers
+    if int(np.count_nonzero(occupied)) * (width + 1) < slots * width:
+        at = np.flatnonzero(occupied)
+        sparse = _sparse(slots, at, counts[at], kind)
         if len(sparse) < _HEAD.size + slots * width:
             return sparse
     if bits >= 0:
@@ -95,11 +96,9 @@ def _add(data: bytes, start: int, into: Counts, shift: int) -> None:
         middle = start + entries * gap_type.itemsize
         _exactly(data, middle + entries * value_type.itemsize)
         at = np.frombuffer(data, gap_type, entries, start).astype(np.int64)
-        at += 1
-        at.cumsum(out=at)
-        at -= 1
-        values = np.frombuffer(data, value_type, entries, middle)
-        into[at] += values.astype(np.int64) << shift if shift else values  # no slot comes twice
+        at[1:] += 1
+        values = np.frombuffer(data, value_type, entries, middle).astype(np.int64)
+        np.add.at(into, at.cumsum(), values << shift if shift else values)
         return
     if form not in (_DENSE, _SPLIT) or shift:
         raise ValueError(f"form {form} with {slots} slots")
@@ -111,18 +110,17 @@ def _add(data: bytes, start: int, into: Counts, shift: int) -> None:
         _add(data, end, into, 8 * value_type.itemsize)
 
 
-def _sparse(counts: Counts, kind: int) -> bytes:
-    at = np.flatnonzero(counts)
+def _sparse(slots: int, at: NDArray[np.intp], values: Counts, kind: int) -> bytes:
     gaps = at.copy()
     gaps[1:] -= at[:-1]
     gaps[1:] -= 1
     gap_kind = _narrowest(0, int(gaps.max()) if gaps.size else 0)
     return b"".join(
         (
-            _HEAD.pack(_SPARSE, kind, counts.size),
+            _HEAD.pack(_SPARSE, kind, slots),
             _SPARSE_HEAD.pack(gap_kind, at.size),
             gaps.astype(_TYPES[gap_kind]).tobytes(),
-            counts[at].astype(_TYPES[kind]).tobytes(),
+            values.astype(_TYPES[kind]).tobytes(),
         )
     )
 
@@ -131,15 +129,16 @@ def _split(counts: Counts, narrow: int, dense_size: int) -> bytes | None:
     """The low bits of counts ≥ 0 in type `narrow`, and the few large ones' rest; None where that is not smaller."""
     low_type = _TYPES[narrow]
     bits = 8 * low_type.itemsize
-    large = int(np.count_nonzero(counts >= 1 << bits))
-    if counts.size * low_type.itemsize + 2 * large >= dense_size:
+    large = counts >= 1 << bits
+    low_size = counts.size * low_type.itemsize
+    if low_size + 2 * int(np.count_nonzero(large)) >= dense_size:
         return None
-    rest = counts >> bits
-    apart = _sparse(rest, _narrowest(0, int(rest.max())))
-    if counts.size * low_type.itemsize + len(apart) >= dense_size:
+    at = np.flatnonzero(large)
+    rest = counts[at] >> bits
+    apart = _sparse(counts.size, at, rest, _narrowest(0, int(rest.max())))
+    if low_size + len(apart) >= dense_size:
         return None
-    low = (counts & ((1 << bits) - 1)).astype(low_type)
-    return b"".join((_HEAD.pack(_SPLIT, narrow, counts.size), low.tobytes(), apart))
+    return b"".join((_HEAD.pack(_SPLIT, narrow, counts.size), counts.astype(low_type).tobytes(), apart))
 
 
 def _exactly(data: bytes, size: int) -> None:

@@ -108,10 +108,9 @@ def test_a_pane_of_the_version_before_is_read_and_written_as_one_of_now() -> Non
         assert type(pane).from_bytes(before).to_bytes() == now
 
 
-def test_a_sample_is_left_out_where_nobody_wants_it() -> None:
+def test_a_written_pane_can_be_rid_of_its_sample_unread() -> None:
     sample = BottomK()
     sample.add_many(["a"], [1])
-    written = PackedLabels.read(LabelPane(joined=1, sample=sample).to_bytes())
-    pane = LabelPane()
-    pane.add_packed(written, with_sample=False)
-    assert pane.to_bytes() == LabelPane(joined=1).to_bytes()
+    written = PackedLabels.read(LabelPane(joined=1, sample=sample, delay=DDSketch()).to_bytes())
+    assert written.without_sample().to_bytes() == LabelPane(joined=1, delay=DDSketch()).to_bytes()
+    assert written.to_bytes() == LabelPane(joined=1, sample=sample, delay=DDSketch()).to_bytes()
