@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -25,7 +24,7 @@ from stream_monitor.events.plausibility import check_prediction_time, plausible_
 from stream_monitor.events.policy import DecodePolicy, TimeBounds
 from stream_monitor.events.prediction import PredictionEvent, PredictionRow
 from stream_monitor.events.rejects import Reject, RejectReason
-from stream_monitor.events.times import EPOCH, MAX_MS, MILLISECOND, MIN_MS, parse_timestamp
+from stream_monitor.events.times import MAX_MS, MIN_MS, aware_times_ms, parse_timestamp
 from stream_monitor.events.typed import TypedModel, event_decoder
 from stream_monitor.events.untrusted import Rejected, parse_untrusted
 
@@ -218,7 +217,10 @@ class _Reader(Generic[RowT]):
     def _timed(self, rows: Sequence[Any], record_ms: Sequence[int], bad: dict[int, Reject]) -> NDArray[np.int64]:
         """Milliseconds of each row; what is implausible goes to `bad`."""
         times = [row.timestamp for row in rows]
-        ms = np.array([(t - EPOCH) // MILLISECOND if type(t) is datetime else self._ms(t) for t in times], np.int64)
+        try:
+            ms = aware_times_ms(times)  # as the typed parse gives them, where they were texts
+        except TypeError:
+            ms = np.array([self._ms(time) for time in times], np.int64)
         # As floats, since a producer may have stamped its record with any 64-bit number.
         ahead = ms - np.array(record_ms, np.float64)
         limits = np.array(self._default, np.float64)

@@ -50,6 +50,16 @@ RowT = TypeVar("RowT", bound=_Named)
 ItemT = TypeVar("ItemT")
 
 
+class Record(NamedTuple):
+    """One record of a source topic."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
 class Records(NamedTuple):
     """Records of one source topic as columns of equal length, in the order of each partition."""
 
@@ -58,6 +68,11 @@ class Records(NamedTuple):
     timestamps_ms: Sequence[int]
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
+
+    def row(self, place: int) -> Record:
+        """One of them, which does not keep the others alive."""
+        partitions, offsets, times, keys, values = self
+        return Record(partitions[place], offsets[place], times[place], keys[place], values[place])
 
 
 class OutMessage(NamedTuple):
@@ -118,7 +133,7 @@ class IngestFold:
         self._decoder = PredictionDecoder(decode)
         self._label_decoder = LabelDecoder(decode)
         self._horizon = Horizon(policies.idle_timeout_ms)
-        self._dead: list[tuple[str, int, Reject, Records]] = []
+        self._dead: list[tuple[str, Reject, Record]] = []
         self._counters = IngestCounters()
         self._spans: Mapping[tuple[str, int], Span] = {}
         self._flushed_ms = 0
@@ -303,22 +318,22 @@ class IngestFold:
     def _reject(self, role: str, rejects: Iterable[tuple[int, Reject]], records: Records) -> None:
         for place, reject in rejects:
             self._counters.rejected[role, str(reject.reason)] += 1
-            self._dead.append((role, place, reject, records))
+            self._dead.append((role, reject, records.row(place)))
 
     def _dead_letters(self, now_ms: int) -> list[DeadLetter]:
         return [
             dead_letter(
                 reject,
                 topic=self._policies.topics[role],
-                partition=records.partitions[place],
-                offset=records.offsets[place],
-                record_ms=records.timestamps_ms[place],
-                key=records.keys[place],
-                value=records.values[place],
+                partition=record.partition,
+                offset=record.offset,
+                record_ms=record.timestamp_ms,
+                key=record.key,
+                value=record.value,
                 emitted_ms=now_ms,
                 redact=self._policies.redact_dead_letters,
             )
-            for role, place, reject, records in self._dead
+            for role, reject, record in self._dead
         ]
 
 

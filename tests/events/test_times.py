@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_monitor.events.times import MAX_MS, MIN_MS, format_duration, format_timestamp, parse_timestamp
+from stream_monitor.events.times import (
+    EPOCH,
+    MAX_MS,
+    MILLISECOND,
+    MIN_MS,
+    aware_times_ms,
+    format_duration,
+    format_timestamp,
+    parse_timestamp,
+)
 
 MS = 1_795_169_730_123
 
@@ -38,6 +47,11 @@ def test_all_spellings_of_an_instant_are_one_millisecond(value: object, unit: st
 @given(st.integers(MIN_MS, MAX_MS))
 def test_text_of_a_time_reads_back(ms: int) -> None:
     assert parse_timestamp(format_timestamp(ms)) == ms
+
+
+@given(st.lists(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5, minutes=30))]))))
+def test_a_column_of_datetimes_reads_as_each_of_them(times: list[datetime]) -> None:
+    assert aware_times_ms(times).tolist() == [(time - EPOCH) // MILLISECOND for time in times]
 
 
 @given(st.integers(0, 4_000_000_000_000))
