@@ -66,6 +66,21 @@ class PredictedColumns(NamedTuple):
         labels = [self.labels[i] for i in places.tolist()]
         return PredictedColumns(labels, self.scores[places], self.values[places], by_class)
 
+    @staticmethod
+    def joined(parts: Sequence[PredictedColumns]) -> PredictedColumns:
+        """The columns of one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        by_class: list[dict[str, float] | None] | None = None
+        if any(part.by_class is not None for part in parts):
+            by_class = [each for part in parts for each in part.by_class or [None] * len(part.labels)]
+        return PredictedColumns(
+            [label for part in parts for label in part.labels],
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            by_class,
+        )
+
     def output(self, task: Task) -> OutputColumn:
         """As `output_column`."""
         if task is Task.REGRESSION:

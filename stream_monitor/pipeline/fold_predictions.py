@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.events.columns import FeatureLayout
-from stream_monitor.events.outcome import OutputColumn
 from stream_monitor.pipeline.book import PaneBook, PaneKey, Segment, segments_of
 from stream_monitor.pipeline.policy import ModelPolicy
-from stream_monitor.pipeline.prediction_columns import PredictionColumns
+from stream_monitor.pipeline.prediction_columns import PredictionColumns, Wanted
 from stream_monitor.reference.layout import bin_layout, feature_layout
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.bins import BinCounter
@@ -36,25 +35,31 @@ class PredictionFolder:
         self.profile = profile
         self.layout: FeatureLayout | None = None if profile is None else feature_layout(profile)
         self._counter = None if profile is None else BinCounter(bin_layout(profile), hash_key)
+        self._wanted = Wanted(
+            outcome=policy.outcome,
+            layout=self.layout,
+            counter=self._counter,
+            raw=profile is None and policy.reference.kind == "bootstrap",
+            tags=bool(policy.segments),
+            joined=policy.join is not None,
+        )
 
     def columns(self) -> PredictionColumns:
         """Empty columns of all that `fold` looks at, and the join."""
-        policy = self._policy
-        raw = self.profile is None and policy.reference.kind == "bootstrap"
-        return PredictionColumns(self.layout, raw=raw, tags=bool(policy.segments), ids=policy.join is not None)
+        return PredictionColumns(self._wanted)
 
-    def fold(self, rows: PredictionColumns, output: OutputColumn, book: PaneBook) -> NDArray[np.float64]:
+    def fold(self, rows: PredictionColumns, book: PaneBook) -> NDArray[np.float64]:
         """Add rows (already without duplicates) to their panes, in the overall series and each segment.
 
-        `output`: what PSI is of. Returns latencies in seconds, NaN where there is none.
+        Returns latencies in seconds, NaN where there is none.
         """
         if not len(rows):
             return np.empty(0)
         policy = self._policy
         pane_ms = policy.pane_ms
         moments, latencies = rows.moments, rows.latencies
-        counts = self._binned(rows, output, moments)
-        raw = self._raw(rows, output)
+        counts = self._binned(rows, moments)
+        raw = rows.raw if self._wanted.raw else None
         version, names = _numbered(rows.versions)
         starts, panes = np.unique(moments - moments % pane_ms, return_inverse=True)
         levels: list[tuple[NDArray[np.intp], list[Segment]]] = [(np.zeros(len(rows), np.intp), [()])]
@@ -84,7 +89,7 @@ class PredictionFolder:
         return latencies
 
     def _binned(
-        self, rows: PredictionColumns, output: OutputColumn, moments: NDArray[np.int64]
+        self, rows: PredictionColumns, moments: NDArray[np.int64]
     ) -> Callable[[NDArray[np.intp], int], NDArray[np.int64]] | None:
         """A function (groups, n_groups) → counts, or None where nothing is binned."""
         if self._counter is None or self.profile is None:
@@ -92,7 +97,7 @@ class PredictionFolder:
         counter = self._counter
         since = self.profile.effective_from
         early = None if since is None else moments < since
-        codes = counter.codes(rows.features, output)
+        codes = rows.codes
         if early is None or not early.any():
             return lambda groups, n_groups: counter.tally(codes, groups, n_groups)
 
@@ -101,14 +106,6 @@ class PredictionFolder:
             return counter.tally(codes, np.where(early, n_groups, groups), n_groups + 1)[:n_groups]
 
         return tally
-
-    def _raw(
-        self, rows: PredictionColumns, output: OutputColumn
-    ) -> tuple[dict[str, list[object]], list[object]] | None:
-        if self.profile is not None or self._policy.reference.kind != "bootstrap":
-            return None
-        known = [None if v != v else v for v in output.tolist()] if isinstance(output, np.ndarray) else list(output)
-        return rows.raw, known
 
 
 def _add_latencies(pane: PredictionPane, seconds: NDArray[np.float64]) -> None:

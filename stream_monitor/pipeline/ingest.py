@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.events.decode import Decoded, LabelDecoder, PredictionDecoder
-from stream_monitor.events.outcome import output_column, predicted_columns
 from stream_monitor.events.policy import DecodePolicy
 from stream_monitor.events.rejects import DeadLetter, Reject, RejectReason, dead_letter
 from stream_monitor.join.batch import Effects
@@ -159,22 +158,15 @@ class IngestFold:
         self._counters.consumed[PREDICTIONS] += len(records.values)
         for name, rows in self._gathered(records).items():
             model = self._models[name]
-            bodies, outcome = rows.bodies, model.policy.outcome
             partitions = _at(records.partitions, rows.places)
             self._horizon.note(PREDICTIONS, name, partitions, rows.moments)
-            if model.joining is None:
-                output = output_column(bodies, outcome)
-            else:
-                says = predicted_columns(bodies, outcome)
+            if model.joining is not None:
                 offsets = _at(records.offsets, rows.places)
-                effects = model.joining.predictions(self._overlay, rows, says, partitions, offsets)
+                effects = model.joining.predictions(self._overlay, rows, partitions, offsets)
                 self._take(model, rows.ids, effects)
                 if effects.repeats:
-                    kept = np.setdiff1d(np.arange(len(rows)), effects.repeats)
-                    rows.keep(kept)
-                    says = says.at(kept)
-                output = says.output(outcome.task)
-            latencies = model.predictions.fold(rows, output, self._book)
+                    rows.keep(np.setdiff1d(np.arange(len(rows)), effects.repeats))
+            latencies = model.predictions.fold(rows, self._book)
             self._counters.latency.setdefault(name, LatencyCounts()).add(latencies)
             for version, count in Counter(rows.versions).items():
                 self._counters.predictions[name, version] += count

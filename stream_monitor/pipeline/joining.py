@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.events.label import LabelEvent
-from stream_monitor.events.outcome import PredictedColumns, actual_class, predicted
+from stream_monitor.events.outcome import actual_class, predicted
 from stream_monitor.events.policy import OutcomePolicy
 from stream_monitor.events.prediction import UNKNOWN_VERSION
 from stream_monitor.join import batch
@@ -39,13 +39,12 @@ class Joining:
         self,
         overlay: Overlay,
         rows: PredictionColumns,
-        says: PredictedColumns,
         partitions: Sequence[int],
         offsets: Sequence[int],
     ) -> Effects:
         """Rows in the order of their partitions; places in what comes back are those of `rows`."""
         columns = np.empty(len(rows), PREDICTION)
-        timestamps = rows.moments
+        timestamps, says = rows.moments, rows.says
         columns["ms"], columns["offset"], columns["score"] = timestamps, offsets, says.scores
         columns["value"] = says.values
         deadlines = self._join.deadline_ms(timestamps, self._policy.pane_ms)
