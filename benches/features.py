@@ -11,7 +11,6 @@ from benches.harness import Options, Result, bench_space, interleaved, over, rat
 from benches.monitored import Measured, Monitored
 
 TWO_HUNDRED = Shape(160, 40)
-CLOCKS = {"wall": "seconds", "CPU": "cpu_seconds"}
 
 
 def run(options: Options) -> Result:
@@ -30,11 +29,19 @@ def run(options: Options) -> Result:
 
 
 def report(events: int, few: list[Measured], many: list[Measured]) -> Result:
-    figures: dict[str, list[float]] = {}
-    ratios = {}
-    for clock, field in CLOCKS.items():
-        at_20 = [each[field] / each["events"] / TWENTY.features * 1e6 for each in few]
-        at_200 = [each[field] / each["events"] / TWO_HUNDRED.features * 1e6 for each in many]
-        figures[f"{clock} µs a feature of 20"], figures[f"{clock} µs a feature of 200"] = at_20, at_200
-        ratios[f"cost_per_feature_{clock.lower()}"] = ratio(over(at_200, at_20), "lower", must=1.0, aim=0.6)
-    return result(figures=figures, ratios=ratios, events=events)
+    """The ratio is of CPU time: at 200 features the broker, on the same cores, has seven times the bytes to send."""
+
+    def cost(runs: list[Measured], clock: str, shape: Shape) -> list[float]:
+        return [each[clock] / each["events"] / shape.features * 1e6 for each in runs]
+
+    at_20, at_200 = cost(few, "cpu_seconds", TWENTY), cost(many, "cpu_seconds", TWO_HUNDRED)
+    return result(
+        figures={
+            "CPU µs a feature of 20": at_20,
+            "CPU µs a feature of 200": at_200,
+            "wall µs a feature of 20": cost(few, "seconds", TWENTY),
+            "wall µs a feature of 200": cost(many, "seconds", TWO_HUNDRED),
+        },
+        ratios={"cost_per_feature": ratio(over(at_200, at_20), "lower", must=1.0, aim=0.6)},
+        events=events,
+    )

@@ -19,7 +19,7 @@ STAGES = ("consume", "parse", "parse_both", "ingest", "ingest_labels")
 
 
 def run(options: Options) -> Result:
-    events = options.count(250_000, quick=20_000)
+    events = options.count(300_000, quick=20_000)
     with bench_space("ingest") as space:
         bench = Monitored(space, events, with_labels=True)
         found = interleaved(

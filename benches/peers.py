@@ -19,7 +19,7 @@ import orjson
 from confluent_kafka import Producer
 
 from benches.events import START_MS, STEP_MS, Shape, predictions
-from benches.harness import Options, Result, Space, bench_space, command, interleaved, over, ratio, result
+from benches.harness import Options, Result, Space, bench_space, command, interleaved, over, ratio, result, say
 from benches.monitored import PARTITIONS, Measured, Monitored
 from benches.peer_env import JOBS, python_of
 from benches.peer_jobs.job import MINUTE_MS, SIZE, Task, add
@@ -50,8 +50,7 @@ PEERS = (
 
 def run(options: Options) -> Result:
     events = options.count(200_000, quick=60_000)
-    for peer in PEERS:
-        python_of(peer.environment)
+    peers = installed()
     with bench_space("peers") as space:
         recount = Recount()
         bench = Monitored(space, events, shape=SHAPE, fill=lambda topic: recount.produce(space, topic, events))
@@ -61,7 +60,7 @@ def run(options: Options) -> Result:
 
         found = interleaved(
             options,
-            {"ingest": lambda number: bench.ingest(str(number)), **{peer.name: runs(peer) for peer in PEERS}},
+            {"ingest": lambda number: bench.ingest(str(number)), **{peer.name: runs(peer) for peer in peers}},
         )
     rate = {name: [each["events"] / each["seconds"] for each in runs] for name, runs in found.items()}
     cpu = {name: [each["cpu_seconds"] / each["events"] * 1e6 for each in runs] for name, runs in found.items()}
@@ -71,13 +70,28 @@ def run(options: Options) -> Result:
             **{f"{name}: CPU µs/event": values for name, values in cpu.items()},
         },
         ratios={
-            f"ingest_of_{peer.name}": ratio(
-                over(rate["ingest"], rate[peer.name]), "higher", must=peer.must, aim=peer.aim
-            )
-            for peer in PEERS
+            **{
+                f"ingest_of_{peer.name}": ratio(
+                    over(rate["ingest"], rate[peer.name]), "higher", must=peer.must, aim=peer.aim
+                )
+                for peer in peers
+            },
+            **{f"ingest_of_{peer.name}_cpu": ratio(over(cpu[peer.name], cpu["ingest"]), "higher") for peer in peers},
         },
         events=events,
     )
+
+
+def installed() -> list[Peer]:
+    """The peers to be had for this Python; why another is left out is said."""
+    found = []
+    for peer in PEERS:
+        try:
+            python_of(peer.environment)
+            found.append(peer)
+        except RuntimeError as error:
+            say(f"without {peer.name}: {error}")
+    return found
 
 
 def measured(space: Space, bench: Monitored, peer: Peer, number: int, recount: Recount) -> Measured:
