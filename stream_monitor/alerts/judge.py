@@ -76,7 +76,14 @@ def judge(
     verdict = _Writing(active)
     by_name = {rule.name: rule for rule in rules}
     seen: set[str] = set()
+    alerted = {_series(alert.labels) for alert in active.values()}
+    quiet = {id(window) for window in windows if not alerted or _series(window.labels()) not in alerted}
     for observed in observe(rules, windows, level):
+        if id(observed.window) in quiet:
+            done = step(observed.rule, None, observed.observation)
+            if done.state is None:  # as nearly always: spares the labels and their hash
+                verdict.note(done)
+                continue
         seen.add(observed.fingerprint)
         alert = active.get(observed.fingerprint)
         done = step(observed.rule, alert.state if alert else None, observed.observation)
@@ -125,7 +132,7 @@ class _Writing:
         done: Step,
         observed: Observed | None,
     ) -> None:
-        self._reasons[done.reason] += 1
+        self.note(done)
         for transition in done.transitions:
             self._transitions.append(JudgedTransition(fingerprint, labels, transition, rule, observed))
         before = self._active.get(fingerprint)
@@ -133,6 +140,10 @@ class _Writing:
         after = None if done.state is None else ActiveAlert(name, labels, done.state)
         if after != before:
             self._changed[fingerprint] = after
+
+    def note(self, done: Step) -> None:
+        """A decision, which may change nothing."""
+        self._reasons[done.reason] += 1
 
     def verdict(self) -> Verdict:
         return Verdict(tuple(self._transitions), self._changed, dict(self._reasons))

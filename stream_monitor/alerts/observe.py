@@ -51,14 +51,28 @@ class ClosedWindow:
         return labels
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Observed:
+    """One figure under one rule. Its labels are made when they are asked for: most figures are quiet."""
+
     rule: RulePolicy
     window: ClosedWindow
     figure: Figure
-    labels: Mapping[str, str]
-    fingerprint: str
     observation: Observation
+    _labels: Mapping[str, str] | None = None
+    _fingerprint: str | None = None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        if self._labels is None:
+            self._labels = _labels(self.rule, self.window, self.figure)
+        return self._labels
+
+    @property
+    def fingerprint(self) -> str:
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.labels)
+        return self._fingerprint
 
 
 def observe(rules: Sequence[RulePolicy], windows: Sequence[ClosedWindow], level: float | None) -> list[Observed]:
@@ -66,11 +80,14 @@ def observe(rules: Sequence[RulePolicy], windows: Sequence[ClosedWindow], level:
 
     `level` from alerts.significance.budget_level; null turns the test off (effect size alone decides).
     """
+    by_metric: dict[str, list[RulePolicy]] = {}
+    for rule in rules:
+        by_metric.setdefault(rule.metric, []).append(rule)
     matches = [
         (rule, window, figure)
         for window in windows
         for figure in window.figures
-        for rule in rules
+        for rule in by_metric.get(figure.metric, ())
         if selects(rule, window, figure)
     ]
     p_values = {
@@ -93,7 +110,7 @@ def selects(rule: RulePolicy, window: ClosedWindow, figure: Figure) -> bool:
         and rule.feature in (None, figure.feature)
         and rule.class_ == figure.class_
         and rule.window in (None, window.window)
-        and rule.segment in (None, segment_label(window.segment))
+        and (rule.segment is None or rule.segment == segment_label(window.segment))
     )
 
 
@@ -103,7 +120,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return hashlib.blake2b("\1".join(parts).encode(), digest_size=8).hexdigest()
 
 
-def _observed(rule: RulePolicy, window: ClosedWindow, figure: Figure, significant: bool | None) -> Observed:
+def _labels(rule: RulePolicy, window: ClosedWindow, figure: Figure) -> dict[str, str]:
     labels = {"alertname": rule.name, "severity": rule.severity, "metric": figure.metric, **window.labels()}
     if figure.feature is not None:
         labels["feature"] = figure.feature
@@ -112,6 +129,10 @@ def _observed(rule: RulePolicy, window: ClosedWindow, figure: Figure, significan
     if figure.detector is not None:
         labels["detector"] = figure.detector.kind
         labels["signal"] = figure.detector.signal
+    return labels
+
+
+def _observed(rule: RulePolicy, window: ClosedWindow, figure: Figure, significant: bool | None) -> Observed:
     observation = Observation(
         window_start_ms=window.start_ms,
         window_end_ms=window.end_ms,
@@ -120,4 +141,4 @@ def _observed(rule: RulePolicy, window: ClosedWindow, figure: Figure, significan
         significant=significant,
         historical=window.historical,
     )
-    return Observed(rule, window, figure, labels, fingerprint(labels), observation)
+    return Observed(rule, window, figure, observation)

@@ -22,7 +22,8 @@ from stream_monitor.events.times import format_duration, format_timestamp
 METRIC_NAMESPACE = UUID("5f0c8d1e-7f0b-5c39-9d55-3d1a2c4b6e70")
 
 
-class WindowRef(Struct, frozen=True):
+# gc=False where nothing refers back: the events of one closing are a hundred thousand of these.
+class WindowRef(Struct, frozen=True, gc=False):
     """[start, end) in RFC 3339, sizes in seconds."""
 
     start: str
@@ -32,24 +33,24 @@ class WindowRef(Struct, frozen=True):
     time_basis: TimeBasis
 
 
-class ReferenceRef(Struct, frozen=True):
+class ReferenceRef(Struct, frozen=True, gc=False):
     id: str
     kind: ReferenceKind
 
 
-class NullBand(Struct, frozen=True):
+class NullBand(Struct, frozen=True, gc=False):
     """What the figure would be without drift at these sample sizes."""
 
     mean: float
     p95: float
 
 
-class DetectorRef(Struct, frozen=True):
+class DetectorRef(Struct, frozen=True, gc=False):
     kind: str
     signal: str
 
 
-class Bin(Struct, frozen=True):
+class Bin(Struct, frozen=True, gc=False):
     """`low` and `high` are null at open ends and for named bins (=value, novel, missing, invalid).
 
     `expected` and `actual` are plain shares; smoothing is inside `contribution` only.
@@ -63,7 +64,7 @@ class Bin(Struct, frozen=True):
     contribution: float
 
 
-class Cell(Struct, frozen=True):
+class Cell(Struct, frozen=True, gc=False):
     """One cell of a confusion matrix."""
 
     actual: str
@@ -71,7 +72,7 @@ class Cell(Struct, frozen=True):
     count: int
 
 
-class MetricEvent(Struct, frozen=True, kw_only=True):
+class MetricEvent(Struct, frozen=True, kw_only=True, gc=False):
     """`model_version` is null for figures of the whole model. `class`, `detector`, `cells`: where they apply."""
 
     id: str

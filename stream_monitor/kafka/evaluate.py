@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from stream_monitor.alerts.judge import ActiveAlert
 from stream_monitor.errors import SetupError
 from stream_monitor.events.alert import AlertEvent
-from stream_monitor.events.cloudevents import ALERT_TYPE, METRIC_TYPE, cloudevents_headers
+from stream_monitor.events.cloudevents import ALERT_TYPE, METRIC_TYPE, Headers
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.kafka.compacted import read_state
 from stream_monitor.kafka.head import FORMAT, HEAD_KEY, Head
@@ -145,15 +145,14 @@ class EvaluateStage:
     def _events(self, output: EvaluateOutput, now_ms: int) -> list[OutRecord]:
         names, source = self._settings.names, self._policies.source
         records = []
+        headers = Headers(METRIC_TYPE, source, now_ms)
         for metric in output.metrics:
-            headers = cloudevents_headers(METRIC_TYPE, metric.id, source, now_ms)
-            records.append(
-                OutRecord(names.metrics, metric.model_name.encode(), metric.encode(), headers=tuple(headers))
-            )
+            key = metric.model_name.encode()
+            records.append(OutRecord(names.metrics, key, metric.encode(), headers=headers.of(metric.id)))
+        headers = Headers(ALERT_TYPE, source, now_ms)
         for alert in output.alerts:
-            headers = cloudevents_headers(ALERT_TYPE, alert.id, source, now_ms)
             key = alert.fingerprint.encode()
-            records.append(OutRecord(names.alerts, key, alert.encode(), headers=tuple(headers)))
+            records.append(OutRecord(names.alerts, key, alert.encode(), headers=headers.of(alert.id)))
         newest: dict[str, AlertEvent] = {alert.fingerprint: alert for alert in output.alerts}
         for alert in newest.values():
             value = alert.encode() if alert.state == "firing" else None

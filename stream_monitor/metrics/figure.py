@@ -13,7 +13,7 @@ from stream_monitor.events.metric import Bin, Cell, DetectorRef, NullBand
 from stream_monitor.events.names import MetricName, ReferenceKind, Status
 
 
-class Figure(msgspec.Struct, frozen=True):
+class Figure(msgspec.Struct, frozen=True, gc=False):
     """`value` is null for 0/0 and where `status` says that nothing can be said; it is never a made-up 0.
 
     metric         a name of events/names.py

@@ -63,6 +63,7 @@ class References:
         self.expected: Floats = (1.0 - self.e0)[self.of_bin] * self.rows / self.totals[self.of_bin]
         self.degrees: Counts = np.array(sizes, np.int64) - 1
         self.chi2_p95: Floats = np.where(self.degrees > 0, chdtri(np.maximum(self.degrees, 1), 0.05), 0.0)
+        self.least: Counts = np.array([min(each) for each in counts], np.int64)
         self.lists = [list(each) for each in counts]
 
     def __len__(self) -> int:
@@ -148,9 +149,14 @@ def _pools(references: References, known: Counts) -> tuple[NDArray[np.intp], NDA
     """First bin of each pool, flat, and how many pools each index has: one where nothing can be pooled."""
     firsts: list[int] = []
     sizes: list[int] = []
-    for start, reference, n, m in zip(
-        references.starts.tolist(), references.lists, known.tolist(), references.totals.tolist(), strict=True
+    fine = (known * references.least >= LEAST_EXPECTED * references.totals).tolist()
+    for start, reference, n, m, each_alone in zip(
+        references.starts.tolist(), references.lists, known.tolist(), references.totals.tolist(), fine, strict=True
     ):
+        if each_alone:
+            firsts.extend(range(start, start + len(reference)))
+            sizes.append(len(reference))
+            continue
         before = len(firsts)
         begin, pooled = 0, 0
         for at, rows in enumerate(reference):

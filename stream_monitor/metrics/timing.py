@@ -36,8 +36,7 @@ def latency_figures(sketch: DDSketch, total: ExactSum, policy: MetricPolicy) -> 
     figures = percentile_figures(sketch, LATENCY, policy)
     if figures:
         n = figures[0].n
-        mean = float(total.total / n)
-        figures.append(Figure(MetricName.LATENCY_MEAN, mean, figures[0].status, n))
+        figures.append(Figure(MetricName.LATENCY_MEAN, total.mean(n), figures[0].status, n))
     return figures
 
 

@@ -102,7 +102,7 @@ class Series:
     def forget_pane(self, basis: TimeBasis, start_ms: int) -> None:
         """Let a pane go that no window can use any more; of labels the sums stay."""
         if basis is TimeBasis.LABEL:
-            self.carry_labels(*self.label_panes.counts(start_ms))
+            self.carry_labels(*self.label_panes.counts_of([start_ms]))
         self.panes(basis).forget(start_ms)
         self.meta.gone_ms[basis] = max(start_ms, self.meta.gone_ms.get(basis, start_ms))
 
@@ -116,7 +116,7 @@ class Series:
         """Predictions before `end_ms` that had no label by then and could still get one."""
         predicted, joined, expired = self.meta.carried
         predicted += sum(n for start, n in self.meta.predicted.items() if start < end_ms)
-        joined_since, expired_since = self.label_panes.counts_before(end_ms)
+        joined_since, expired_since = self.label_panes.counts_of([s for s in self.label_panes if s < end_ms])
         return predicted - joined - joined_since - expired - expired_since
 
     def carry_predicted(self, before_ms: int) -> bool:

@@ -100,13 +100,7 @@ class PredictionShelf(_Shelf[PredictionPane, PackedPredictions]):
 
 
 class LabelShelf(_Shelf[LabelPane, PackedLabels]):
-    """Besides, by start, the pairs and deadlines of each pane: pending is asked for at every window's end."""
-
-    __slots__ = ("_counts",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._counts: dict[int, tuple[int, int]] = {}
+    __slots__ = ()
 
     @staticmethod
     def read(data: bytes) -> PackedLabels:
@@ -120,23 +114,17 @@ class LabelShelf(_Shelf[LabelPane, PackedLabels]):
     def _add(pane: LabelPane, packed: PackedLabels) -> None:
         pane.add_packed(packed)
 
-    def add(self, start_ms: int, packed: PackedLabels) -> None:
-        super().add(start_ms, packed)
-        joined, deadlines = self._counts.get(start_ms, (0, 0))
-        self._counts[start_ms] = (joined + packed.joined, deadlines + packed.deadlines)
-
-    def forget(self, start_ms: int) -> None:
-        super().forget(start_ms)
-        self._counts.pop(start_ms, None)
-
-    def counts(self, start_ms: int) -> tuple[int, int]:
-        """Pairs and deadlines of one pane."""
-        return self._counts.get(start_ms, (0, 0))
-
-    def counts_before(self, end_ms: int) -> tuple[int, int]:
-        """Pairs and deadlines of all panes that start before `end_ms`."""
-        counts = [each for start, each in self._counts.items() if start < end_ms]
-        return sum(joined for joined, _ in counts), sum(deadlines for _, deadlines in counts)
+    def counts_of(self, starts: Iterable[int]) -> tuple[int, int]:
+        """Pairs and deadlines of the panes that begin at `starts`: their sketches stay unread (1 µs a pane)."""
+        joined = deadlines = 0
+        for start in starts:
+            pane: LabelPane | PackedLabels | None = self._open.get(start)
+            if pane is None and (data := self._closed.get(start)) is not None:
+                pane = self.read(data)
+            if pane is not None:
+                joined += pane.joined
+                deadlines += pane.deadlines
+        return joined, deadlines
 
     def take_sample(self, start_ms: int) -> BottomK | None:
         """Hand out the sample of a pane, which has none from now on."""

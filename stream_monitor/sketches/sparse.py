@@ -18,6 +18,7 @@ from stream_monitor.errors import FormatError
 Counts = NDArray[np.int64]
 
 MAX_SLOTS: Final = 1 << 24
+_SMALL: Final = 256  # bytes: sparse would save a hundred and take 5 µs more to write, and 3 to read
 
 _DENSE: Final = 0  # head, all values
 _SPARSE: Final = 1  # head, sparse head, gaps between occupied slots, their values
@@ -37,6 +38,8 @@ def encode_counts(counts: Counts) -> bytes:
     bits = int(np.bitwise_or.reduce(counts))  # as wide as the largest of them; below 0 if any is
     kind = _narrowest(0, bits) if bits >= 0 else _narrowest(int(counts.min()), int(counts.max()))
     width = _TYPES[kind].itemsize
+    if slots * width <= _SMALL and bits:
+        return _dense(counts, kind)
     occupied = counts != 0  # the indices of booleans are found far faster than those of integers
     if int(np.count_nonzero(occupied)) * (width + 1) < slots * width:
         at = np.flatnonzero(occupied)
@@ -48,7 +51,7 @@ def encode_counts(counts: Counts) -> bytes:
             split = _split(counts, narrow, slots * width)
             if split is not None:
                 return split
-    return _HEAD.pack(_DENSE, kind, slots) + counts.astype(_TYPES[kind]).tobytes()
+    return _dense(counts, kind)
 
 
 def decode_counts(data: bytes) -> Counts:
@@ -108,6 +111,10 @@ def _add(data: bytes, start: int, into: Counts, shift: int) -> None:
     into += np.frombuffer(data, value_type, slots, start)
     if form == _SPLIT:
         _add(data, end, into, 8 * value_type.itemsize)
+
+
+def _dense(counts: Counts, kind: int) -> bytes:
+    return _HEAD.pack(_DENSE, kind, counts.size) + counts.astype(_TYPES[kind]).tobytes()
 
 
 def _sparse(slots: int, at: NDArray[np.intp], values: Counts, kind: int) -> bytes:

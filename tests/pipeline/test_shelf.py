@@ -75,12 +75,11 @@ class Shelves(RuleBasedStateMachine):
         assert sorted(self.predictions) == sorted(self.prediction_panes)
         assert sorted(self.labels) == sorted(self.label_panes)
         assert len(self.labels) == len(self.label_panes)
-        for end in range(5):
-            before = [pane for start, pane in self.label_panes.items() if start < end]
-            counts = sum(pane.joined for pane in before), sum(pane.deadlines for pane in before)
-            assert self.labels.counts_before(end) == counts
+        panes = self.label_panes.values()
+        counts = sum(pane.joined for pane in panes), sum(pane.deadlines for pane in panes)
+        assert self.labels.counts_of(range(4)) == counts
         for start, pane in self.label_panes.items():
-            assert self.labels.counts(start) == (pane.joined, pane.deadlines)
+            assert self.labels.counts_of([start]) == (pane.joined, pane.deadlines)
 
 
 Shelves.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)

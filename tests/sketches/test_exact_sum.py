@@ -31,6 +31,13 @@ def test_squares_are_exact_where_floats_overflow_or_underflow(values: list[float
     assert exact.total == sum((Fraction(value) ** 2 for value in values), Fraction())
 
 
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=50))
+def test_a_mean_is_rounded_once(values: list[float]) -> None:
+    exact = ExactSum()
+    exact.update(np.array(values, np.float64))
+    assert exact.mean(len(values)) == float(exact.total / len(values))
+
+
 @given(st.lists(st.floats(-1e300, 1e300), max_size=50))
 def test_as_a_float_it_is_rounded_once_like_fsum(values: list[float]) -> None:
     exact = ExactSum()
