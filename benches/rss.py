@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -54,17 +55,19 @@ def watched_python(*arguments: str, every_s: float = 0.5) -> Watched:
         return Watched(output.read(), samples, peak)
 
 
+def resident(name: str = "VmRSS") -> float:
+    """MiB of this process now; "VmHWM": the most so far."""
+    return _status(os.getpid())[name]
+
+
 def _status(pid: int) -> dict[str, float]:
     """VmRSS and VmHWM in MiB; empty once the process is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return {}
-    return {name: int(rest.split()[0]) / 1024 for name, _, rest in (line.partition(":") for line in lines) if _is(name)}
-
-
-def _is(name: str) -> bool:
-    return name in ("VmRSS", "VmHWM")
+    pairs = (line.partition(":")[::2] for line in lines)
+    return {name: int(rest.split()[0]) / 1024 for name, rest in pairs if name in ("VmRSS", "VmHWM")}
 
 
 def quarter_peaks(samples: Sequence[Sample]) -> list[float]:
