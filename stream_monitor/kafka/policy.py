@@ -1,7 +1,7 @@
 """What one transactional loop was told, frozen; and the client properties that follow from it.
 
 Times are milliseconds. The defaults trade latency for few transactions: a flush a second, and one at once where
-somebody waits for it; readers are held back for `transaction_timeout_ms` at most when a worker dies in the middle of one.
+somebody waits for it; readers are held back by `transaction_timeout_ms` at most when a worker dies amid one.
 """
 
 from __future__ import annotations
