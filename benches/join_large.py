@@ -90,7 +90,7 @@ def _played(
         assert (None in answers) != labelled
         done += len(batch)
         if done % part == 0:
-            point = Point(phase, done, *spent.us(part), spent.slowest_ms, _resident() / MIB, _on_disk(folder) / MIB)
+            point = spent.point(phase, done, part, _resident() / MIB, _on_disk(folder) / MIB)
             say(_line(point))
             found.append(point)
             spent = _Spent()
@@ -120,10 +120,21 @@ class _Spent:
             self.write[i] += after[i] - between[i]
         self.slowest_ms = max(self.slowest_ms, (after.wall - before.wall) * 1_000)
 
-    def us(self, entries: int) -> list[float]:
+    def point(self, phase: str, done: int, entries: int, rss_mib: float, disk_mib: float) -> Point:
         behind = time.process_time() - time.thread_time() - self._began
-        seconds = [self.look_up[0], self.write[0], self.look_up[1], self.write[1], behind]
-        return [each * 1e6 / entries for each in seconds]
+        us = 1e6 / entries
+        return Point(
+            phase,
+            done,
+            look_up_us=self.look_up[0] * us,
+            write_us=self.write[0] * us,
+            look_up_cpu_us=self.look_up[1] * us,
+            write_cpu_us=self.write[1] * us,
+            behind_cpu_us=behind * us,
+            slowest_ms=self.slowest_ms,
+            rss_mib=rss_mib,
+            disk_mib=disk_mib,
+        )
 
 
 _HEAD = (
