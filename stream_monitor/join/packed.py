@@ -4,7 +4,8 @@ stamp (8 bytes, see store.py) · kind (1) · body, little endian:
   PREDICTED  a prediction that waits for its label       PREDICTION · who
   LABELLED   a label that waits for its prediction       LABEL · truth
   PAIRED     a prediction and the label it was paired with   PREDICTION · LABEL · length of who (2) · who · truth
-  GENERAL    anything else: several versions, differing labels, labels that carry their prediction; msgpack of Entry
+  GENERAL    anything else: several versions, differing labels, labels that carry their prediction, a pair whose who
+             is longer than PAIRED can say (thousands of scores); msgpack of Entry
 `who` and `truth` are msgpack of what few distinct values share, so that whoever reads thousands decodes each once.
 """
 
@@ -39,6 +40,7 @@ _TRUTH_AT: Final = _BODY + LABEL.itemsize
 _LABEL_AT: Final = _WHO_AT
 _TAILS_AT: Final = _LABEL_AT + LABEL.itemsize
 _LENGTH: Final = struct.Struct("<H")
+_LONGEST_WHO: Final = (1 << 16) - 1
 _MEMO_LIMIT: Final = 10_000
 
 Rows = NDArray[Any]  # structured: PREDICTION or LABEL
@@ -64,7 +66,8 @@ class _Whos(dict[bytes, Who]):
 
     def __missing__(self, data: bytes) -> Who:
         who = self._decode(data)
-        if len(self) < _MEMO_LIMIT:
+        # Scores by class are of one prediction only, and of a thousand classes 100 kB.
+        if who.scores is None and len(self) < _MEMO_LIMIT:
             self[data] = who
         return who
 
@@ -117,9 +120,18 @@ def paired_entries(
     stamps: Iterable[bytes], predictions: Rows, whos: Sequence[bytes], labels: Rows, truths: Sequence[bytes]
 ) -> list[bytes]:
     kind = _KINDS[PAIRED]
-    lengths = {who: _LENGTH.pack(len(who)) for who in set(whos)}
+    distinct = set(whos)
+    if max(map(len, distinct), default=0) > _LONGEST_WHO:
+        return [_paired_entry(*each) for each in zip(stamps, predictions, whos, labels, truths, strict=True)]
+    lengths = {who: _LENGTH.pack(len(who)) for who in distinct}
     parts = zip(stamps, _cut(predictions), _cut(labels), whos, truths, strict=True)
     return [b"".join((s, kind, p, label, lengths[w], w, t)) for s, p, label, w, t in parts]
+
+
+def _paired_entry(stamp: bytes, prediction: Any, who: bytes, label: Any, truth: bytes) -> bytes:
+    record = prediction_record(prediction, who)
+    record.claimed = True
+    return pack(Entry([record], [label_record(label, truth)]), stamp)
 
 
 def predictions_of(entries: Sequence[bytes]) -> tuple[Rows, list[bytes]]:
@@ -194,7 +206,7 @@ def pack(entry: Entry, stamp: bytes) -> bytes:
             return labelled_entries(stamps, *label_rows(labels))[0]
         if labels and records and not entry.waiting and claimed:
             rows, whos = prediction_rows(records)
-            if len(whos[0]) < 1 << 16:
+            if len(whos[0]) <= _LONGEST_WHO:
                 return paired_entries(stamps, rows, whos, *label_rows(labels))[0]
     return stamp + _KINDS[GENERAL] + _encode(entry)
 

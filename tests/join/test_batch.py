@@ -25,11 +25,14 @@ from stream_monitor.join.entry import (
 from stream_monitor.join.overlay import Overlay
 from stream_monitor.join.packed import (
     NO_DEADLINE,
+    label_record,
     label_rows,
     pack,
+    prediction_record,
     prediction_rows,
     truth_of,
     unpack,
+    who_bytes,
     who_of,
 )
 from stream_monitor.join.policy import JoinPolicy
@@ -207,6 +210,40 @@ def same(steps: list[Any], join: JoinPolicy) -> None:
 @settings(max_examples=400, deadline=None)
 def test_columns_join_as_single_events_do(steps: list[Any]) -> None:
     same(steps, JOIN)
+
+
+@pytest.mark.parametrize("length", [65_535, 65_536])  # two bytes say how long a pair's who is
+@pytest.mark.parametrize("label_first", [False, True])
+def test_a_prediction_of_very_many_scores_makes_its_pair(length: int, label_first: bool) -> None:
+    rows, _ = prediction_rows([a_prediction(("1", 7, "a", None), 3, JOIN)])
+    bare = len(who_bytes("1", "a", {f"{i:0>99}": 0.5 for i in range(590)}, {}))
+    who = who_bytes("1" * (1 + length - bare - 2), "a", {f"{i:0>99}": 0.5 for i in range(590)}, {})
+    assert len(who) == length
+    labels, truths = label_rows([a_label((9, "a", None, None), 4)])
+    overlay, effects = Overlay(MemoryStore()), Effects()
+    sides: list[Callable[[], None]] = [
+        lambda: join_predictions(overlay, JOIN, 0, [3], KEYS[:1], rows, [who], effects),
+        lambda: join_labels(overlay, JOIN, 0, [4], KEYS[:1], labels, truths, {}, effects),
+    ]
+    for side in reversed(sides) if label_first else sides:
+        side()
+    pairs = effects.pairs()
+    assert pairs is not None
+    assert (pairs.whos, pairs.truths) == ([who], truths)
+    (data,) = overlay.load(0, KEYS[:1])
+    assert data is not None
+    expected = add_to(
+        after(add_prediction, prediction_record(rows[0], who)), add_label, label_record(labels[0], truths[0])
+    )
+    assert unpack(data) == expected
+    sides[0]()
+    assert effects.repeats == [3]
+
+
+def test_scores_by_class_are_not_remembered() -> None:
+    who = who_bytes("1", "a", {"a": 0.123456, "b": 0.876544}, {})
+    assert who_of(who) == who_of(who)
+    assert who_of(who) is not who_of(who)
 
 
 @given(st.lists(st.tuples(st.just("predictions"), st.lists(prediction_events, max_size=6)), max_size=6))
