@@ -89,7 +89,6 @@ class ModelFold:
             self._apply_predictions(series, start, series.prediction_panes.read(delta.data), offset)
         else:
             self._apply_labels(series, start, series.label_panes.read(delta.data), offset)
-        self._outbox.touch("series", self.name, *series.parts)
 
     def _apply_predictions(self, series: Series, start: int, delta: PackedPredictions, offset: int) -> None:
         alive = self._note_windows(TimeBasis.PREDICTION, series, start, delta.n, offset)
@@ -100,6 +99,7 @@ class ModelFold:
                 self._outbox.touch("bootstrap", self.name)
         if self.policy.joins_labels:
             series.meta.predicted[start] = series.meta.predicted.get(start, 0) + delta.n
+            self._touch_series(series)
         if delta.n:
             self._seen(series, TimeBasis.PREDICTION, start)
         if alive:
@@ -140,6 +140,7 @@ class ModelFold:
         if self.policy.joins_labels:
             # Pending is a running sum: what comes late changes it at the end of every later window.
             series.meta.dirty |= {key for key in series.meta.published if key[0] == "label" and key[3] + key[1] > start}
+        self._touch_series(series)
         return alive
 
     def _is_sampled(self, series: Series, start: int) -> bool:
@@ -152,7 +153,8 @@ class ModelFold:
     def _seen(self, series: Series, basis: TimeBasis, start: int) -> None:
         if not series.meta.last_ms:
             self._forgetting.series_came()
-        series.seen(basis, start)
+        if series.seen(basis, start):
+            self._touch_series(series)
 
     def _series(self, version: str | None, segment: dict[str, str]) -> Series:
         series = self.series.get(_id(version, segment))
@@ -164,6 +166,7 @@ class ModelFold:
         if series is None:
             series = Series(SeriesMeta(version, segment))
             self._put(series)
+            self._touch_series(series)
         return series
 
     def _put(self, series: Series) -> None:
@@ -172,7 +175,7 @@ class ModelFold:
 
     def _drop(self, series: Series) -> None:
         del self.series[_id(series.meta.version, series.meta.segment)], self._by_parts[series.parts]
-        self._outbox.touch("series", self.name, *series.parts)
+        self._touch_series(series)
 
     def find(self, version: object, segment_key: object) -> Series | None:
         """The series of a state key."""
@@ -277,7 +280,7 @@ class ModelFold:
             events = self._publisher.publish(series, basis, window, figures, 0, now_ms)
             if figures and published:
                 series.meta.published[window_key(basis, window)] = 0
-                self._outbox.touch("series", self.name, *series.parts)
+                self._touch_series(series)
             self.judge.show(series, figures, events, self._policies.is_historical(window.end_ms, now_ms))
         self._take(self.judge.end())
 
@@ -305,7 +308,7 @@ class ModelFold:
                 series.meta.dirty.discard(key)
                 self._revise_window(series, key, now_ms)
             if due:
-                self._outbox.touch("series", self.name, *series.parts)
+                self._touch_series(series)
                 revised = timely
         if revised:
             self.meta.revised_ms = now_ms
@@ -350,6 +353,9 @@ class ModelFold:
 
     def _in_order(self, series: Iterable[Series]) -> list[Series]:
         return sorted(series, key=lambda each: each.key)
+
+    def _touch_series(self, series: Series) -> None:
+        self._outbox.touch("series", self.name, *series.parts)
 
     def _touch(self) -> None:
         self._outbox.touch("model", self.name)

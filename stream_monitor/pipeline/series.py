@@ -78,10 +78,14 @@ class Series:
     def panes(self, basis: TimeBasis) -> PredictionShelf | LabelShelf:
         return self.prediction_panes if basis is TimeBasis.PREDICTION else self.label_panes
 
-    def seen(self, basis: TimeBasis, start_ms: int) -> None:
+    def seen(self, basis: TimeBasis, start_ms: int) -> bool:
+        """Note a pane with events; true if it is older or newer than all before."""
         first, last = self.meta.first_ms, self.meta.last_ms
+        if basis in first and first[basis] <= start_ms <= last[basis]:
+            return False
         first[basis] = min(start_ms, first.get(basis, start_ms))
         last[basis] = max(start_ms, last.get(basis, start_ms))
+        return True
 
     def is_live(self, basis: TimeBasis, window: Window, retire_after_ms: int) -> bool:
         """True if the window has to be published although it may be empty: the series was seen and is not retired."""

