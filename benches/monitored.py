@@ -53,9 +53,10 @@ class Monitored:
         config = str(self.config("profile"))
         stream_monitor("profile", "build", str(data), "--model", MODEL, "-o", str(self._profile), "-c", config)
 
-    def consume(self, run: str, *, parse: bool, both: bool = False) -> Measured:
-        """Consume the predictions, or the labels too, without and with `orjson.loads` of each value."""
-        stage = f"{'parse' if parse else 'consume'}{'-both' if both else ''}"
+    def consume(self, run: str, *, parse: bool, both: bool = False, usual: bool = False) -> Measured:
+        """Consume the predictions, or the labels too, without and with `orjson.loads` of each value; `usual`: with the
+        client's own defaults."""
+        stage = f"{'parse' if parse else 'consume'}{'-both' if both else ''}{'-usual' if usual else ''}"
         return self._measured(self.events * (1 + both), stage=stage, config=str(self.config(run)))
 
     def ingest(self, run: str, *, with_labels: bool = False) -> Measured:

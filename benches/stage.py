@@ -33,13 +33,20 @@ from stream_monitor.kafka.policy import LoopPolicy, consumer_properties
 from stream_monitor.kafka.stage import Run
 
 
-def consume(config: Path, *, parse: bool, both: bool) -> dict[str, float]:
-    """Read the predictions topic, or that of labels too, to its end as the ingest loop does; parse them or not."""
+def consume(config: Path, *, parse: bool, both: bool, usual: bool = False) -> dict[str, float]:
+    """Read the predictions topic, or that of labels too, to its end as the ingest loop does; parse them or not.
+
+    `usual`: with the client's own defaults instead of the loop's settings of how it fetches.
+    """
     setup = load_setup(config)
     names = setup.config.topics
     topics = (names.predictions, names.labels) if both else (names.predictions,)
     policy = LoopPolicy("bench", "bench", "bench", topics, setup.client)
-    consumer = Consumer(consumer_properties(policy))
+    properties = consumer_properties(policy)
+    if usual:
+        needed = ("group.id", "enable.auto.commit", "auto.offset.reset", "enable.partition.eof")
+        properties = {**setup.client, **{name: properties[name] for name in needed}}
+    consumer = Consumer(properties)
     left = {
         (topic, partition) for topic in topics for partition in consumer.list_topics(topic, 10).topics[topic].partitions
     }
@@ -181,7 +188,8 @@ def main(arguments: Sequence[str]) -> None:
     elif stage == "ingest":
         print(json.dumps(ingest(config, predictions=given["predictions"], joined=given["joined"])))
     else:
-        print(json.dumps(consume(config, parse=stage.startswith("parse"), both=stage.endswith("both"))))
+        how = set(stage.split("-"))  # consume or parse, and how
+        print(json.dumps(consume(config, parse="parse" in how, both="both" in how, usual="usual" in how)))
 
 
 if __name__ == "__main__":
