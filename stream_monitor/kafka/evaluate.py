@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from stream_monitor.alerts.judge import ActiveAlert
 from stream_monitor.errors import SetupError
@@ -17,7 +18,7 @@ from stream_monitor.events.metric import MetricEvent
 from stream_monitor.kafka.compacted import read_state
 from stream_monitor.kafka.head import FORMAT, HEAD_KEY, Head
 from stream_monitor.kafka.policy import LoopPolicy
-from stream_monitor.kafka.stage import TP, OutRecord, Run, Start
+from stream_monitor.kafka.stage import TP, Outgoing, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames
 from stream_monitor.pipeline.evaluate import EvaluateFold, EvaluateOutput
 from stream_monitor.pipeline.ingest import Span
@@ -49,6 +50,31 @@ class EvaluateSettings:
     client: Mapping[str, object]
     counts: Mapping[str, int]
     restore_deadline_s: float = 60.0
+
+
+class _MetricRecord(NamedTuple):
+    """An Outgoing that is written when it is produced: when windows of many series close there are a hundred thousand
+    of them, and each takes 2 kB."""
+
+    topic: str
+    event: MetricEvent
+    shared: Headers
+
+    @property
+    def key(self) -> bytes:
+        return self.event.model_name.encode()
+
+    @property
+    def value(self) -> bytes:
+        return self.event.encode()
+
+    @property
+    def partition(self) -> None:
+        return None
+
+    @property
+    def headers(self) -> tuple[tuple[str, bytes], ...]:
+        return self.shared.of(self.event.id)
 
 
 class _Owned:
@@ -126,8 +152,8 @@ class EvaluateStage:
     def is_awaited(self) -> bool:
         return any(owned.fold is not None and owned.fold.is_awaited() for owned in self._owned.values())
 
-    def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
-        records: list[OutRecord] = []
+    def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[Outgoing]:
+        records: list[Outgoing] = []
         for tp, span in spans.items():
             owned = self._owned[tp.partition]
             fold = self._restored(tp.partition, owned)
@@ -142,13 +168,10 @@ class EvaluateStage:
             records += self._state(tp.partition, output, owned.head)
         return records
 
-    def _events(self, output: EvaluateOutput, now_ms: int) -> list[OutRecord]:
+    def _events(self, output: EvaluateOutput, now_ms: int) -> list[Outgoing]:
         names, source = self._settings.names, self._policies.source
-        records = []
         headers = Headers(METRIC_TYPE, source, now_ms)
-        for metric in output.metrics:
-            key = metric.model_name.encode()
-            records.append(OutRecord(names.metrics, key, metric.encode(), headers=headers.of(metric.id)))
+        records: list[Outgoing] = [_MetricRecord(names.metrics, metric, headers) for metric in output.metrics]
         headers = Headers(ALERT_TYPE, source, now_ms)
         for alert in output.alerts:
             key = alert.fingerprint.encode()

@@ -41,9 +41,24 @@ class Run(NamedTuple):
     messages: list[Message]
 
 
+class Outgoing(Protocol):
+    """One record to produce. `partition` None: placed by the key, as other Kafka clients do."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def partition(self) -> int | None: ...
+    @property
+    def headers(self) -> tuple[tuple[str, bytes], ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OutRecord:
-    """One record to produce. `partition` None: placed by the key, as other Kafka clients do."""
+    """An Outgoing that is there in full."""
 
     topic: str
     key: bytes | None
@@ -65,7 +80,7 @@ class Stage(Protocol):
     def is_awaited(self) -> bool:
         """Whether somebody waits for what is folded: the loop then flushes early. Asked after every batch, so cheap."""
 
-    def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
+    def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> Sequence[Outgoing]:
         """What this flush emits; `spans`: offsets [start, end) read since the last commit of every owned partition,
         `end` being committed with it. Called again, with a new overlay, after an abort.
 

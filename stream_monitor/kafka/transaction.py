@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from confluent_kafka import KafkaException
 
 from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, Verdict, fatal, judge
-from stream_monitor.kafka.stage import OutRecord
+from stream_monitor.kafka.stage import Outgoing
 from stream_monitor.kafka.steps import Step, Steps
 
 
@@ -39,7 +39,7 @@ class Transactions:
         self._commit_s = commit_s
         self._hook = hook or (lambda point: None)
 
-    def run(self, records: Sequence[OutRecord], offsets: Sequence[Any], group_metadata: Any, deadline: float) -> float:
+    def run(self, records: Sequence[Outgoing], offsets: Sequence[Any], group_metadata: Any, deadline: float) -> float:
         """Commit `records` and `offsets` (confluent TopicPartitions, never empty) as one; returns the seconds it took.
 
         Up to `deadline` the attempt is given up by an abort; once the commit is asked for only the broker knows, so
@@ -69,7 +69,7 @@ class Transactions:
         self._hook(Point.COMMITTED)
         return time.monotonic() - began
 
-    def _produce(self, record: OutRecord, deadline: float) -> None:
+    def _produce(self, record: Outgoing, deadline: float) -> None:
         where = {} if record.partition is None else {"partition": record.partition}
         while True:
             try:
