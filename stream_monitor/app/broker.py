@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from confluent_kafka.admin import AdminClient
 
+from stream_monitor.app.kafka_properties import refused_as_config_error
 from stream_monitor.app.setup import Setup
 from stream_monitor.kafka.topics import TopicNames, TopicSpec, topic_specs
 
@@ -16,8 +17,12 @@ _QUIET.propagate = False
 
 
 def admin_client(setup: Setup) -> AdminClient:
-    """A client whose own log lines stay silent: commands say in one sentence what is wrong."""
-    return AdminClient(dict(setup.client), logger=_QUIET)
+    """A client whose own log lines stay silent: commands say in one sentence what is wrong.
+
+    ConfigError where librdkafka refuses the config's properties.
+    """
+    with refused_as_config_error(setup.config.kafka):
+        return AdminClient(dict(setup.client), logger=_QUIET)
 
 
 def topic_names(setup: Setup) -> TopicNames:

@@ -23,7 +23,7 @@ from stream_monitor.app.config import MonitorConfig, load_config
 from stream_monitor.app.generate import ROLES, Batch, EventStream, Role
 from stream_monitor.app.generate_sent import Sent
 from stream_monitor.app.generate_world import WorldPolicy
-from stream_monitor.app.kafka_properties import as_librdkafka
+from stream_monitor.app.kafka_properties import as_librdkafka, refused_as_config_error
 from stream_monitor.app.policies import model_policy
 from stream_monitor.errors import StreamMonitorError, UsageError
 from stream_monitor.kafka.topics import partition_counts, require
@@ -63,7 +63,8 @@ def target_of(config: Path | None, bootstrap: str | None) -> Target:
 
 
 class Player:
-    """Sends one stream. `topics`: role → topic; SetupError at once where the broker or a topic is missing.
+    """Sends one stream. `topics`: role → topic; SetupError at once where the broker or a topic is missing,
+    ConfigError where librdkafka refuses the properties.
 
     `on_step` may be set; it is called with the counts with every batch, from the thread that plays.
     """
@@ -74,23 +75,23 @@ class Player:
         self._topics = np.array([topics[role] for role in ROLES], dtype=object)  # by kind of record
         self._failure: str | None = None
         quiet = {"log_level": 0, "error_cb": lambda error: None}
-        admin = AdminClient({**client, **quiet})
+        settings = {
+            "compression.type": "lz4",
+            "linger.ms": 20,
+            "queue.buffering.max.kbytes": _QUEUE_KB,
+            **client,
+            **quiet,
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            # A callback for each record, and not only for failed ones, costs more than all the rest of sending.
+            "delivery.report.only.error": True,
+            "on_delivery": self._delivered,
+        }
+        with refused_as_config_error(client):
+            admin = AdminClient({**client, **quiet})
+            self._producer = Producer(settings)
         partition_counts(admin)
         require(admin, topics.values(), grace_ms=5_000)
-        self._producer = Producer(
-            {
-                "compression.type": "lz4",
-                "linger.ms": 20,
-                "queue.buffering.max.kbytes": _QUEUE_KB,
-                **client,
-                **quiet,
-                "partitioner": "murmur2_random",
-                "enable.idempotence": True,
-                # A callback for each record, and not only for failed ones, costs more than all the rest of sending.
-                "delivery.report.only.error": True,
-                "on_delivery": self._delivered,
-            }
-        )
 
     def play(self, stream: EventStream, stop: threading.Event, now_ms: Callable[[], float] = wall_clock_ms) -> Sent:
         """Until `stop` is set or the stream is over. StreamMonitorError if records could not be delivered.

@@ -7,12 +7,13 @@ promise of the transactional loop; a different value would silently break the co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 from stream_monitor.app.problems import shown
-from stream_monitor.errors import Problem
+from stream_monitor.errors import ConfigError, Problem
 from stream_monitor.kafka.policy import REFUSED
 
 _SCALARS = "a string, a number, true or false"
@@ -98,6 +99,23 @@ def unknown_property_problems(properties: Mapping[str, object], path: str = "kaf
                 problems.append(Problem(where, shown(value, where), reason))
             # Anything else depends on the other properties (a certificate without its key); the connection says it.
     return problems
+
+
+@contextmanager
+def refused_as_config_error(properties: Mapping[str, object], path: str = "kafka") -> Iterator[None]:
+    """Around the making of a client: what librdkafka refuses becomes the sentences that `validate` says of it."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    try:
+        yield
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError._INVALID_ARG:
+            raise
+        problems = unknown_property_problems(properties, path)
+        if not problems:  # each is accepted by itself: a file that cannot be read, a certificate without its key
+            reason = str(error.args[0].str()).strip()
+            problems = [Problem(path, f"what librdkafka refuses: {reason}", "properties that fit together")]
+        raise ConfigError(problems) from None
 
 
 def as_librdkafka(value: object) -> str | int | float:

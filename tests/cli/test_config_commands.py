@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from stream_monitor import __version__
+from stream_monitor.app import run as app_run
 from tests.app.examples import CONTRACT
 from tests.cli.conftest import Run
 from tests.cli.files import write_config
@@ -64,6 +66,28 @@ def test_validate_asks_librdkafka_about_its_properties(run: Run, tmp_path: Path)
     assert "did you mean 'fetch.min.bytes'?" in result.stderr
     assert "kafka.security.protocol" in result.stderr
     assert "linger" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("property_", "said"),
+    [
+        ("bootstrap.severs: x", "kafka.bootstrap.severs: found 'x'; accepted: a librdkafka property; did you mean"),
+        # Each is accepted by itself.
+        ("security.protocol: ssl, ssl.ca.location: none.pem", "kafka: found what librdkafka refuses: "),
+    ],
+)
+@pytest.mark.parametrize("command", ["topics create", "run", "generate"])
+def test_commands_say_of_a_wrong_property_what_validate_says(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, property_: str, said: str
+) -> None:
+    monkeypatch.setattr(app_run, "stop_on_signals", threading.Event)
+    monkeypatch.setattr(app_run, "configure_logs", lambda: None)
+    file = write_config(tmp_path, reference="{}", more=f"kafka: {{bootstrap.servers: 'localhost:1', {property_}}}\n")
+    file.write_text(file.read_text() + f"state_dir: {tmp_path / 'state'}\n")
+    result = run(*command.split(), "-c", file)
+    assert result.exit_code == 78
+    assert said in result.stderr
+    assert "1 problem:" in result.stderr
 
 
 def test_the_contracts_example_asks_only_for_its_profile(run: Run, tmp_path: Path) -> None:
