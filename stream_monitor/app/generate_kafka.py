@@ -20,17 +20,18 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from stream_monitor.app.config import MonitorConfig, load_config
-from stream_monitor.app.generate import ROLES, Batch, EventStream, Role
+from stream_monitor.app.generate import ROLES, Batch, EventStream, Role, StreamPolicy
 from stream_monitor.app.generate_sent import Sent
 from stream_monitor.app.generate_world import WorldPolicy
 from stream_monitor.app.kafka_properties import as_librdkafka, refused_as_config_error
 from stream_monitor.app.policies import model_policy
-from stream_monitor.errors import StreamMonitorError, UsageError
+from stream_monitor.errors import SetupError, StreamMonitorError, UsageError
 from stream_monitor.kafka.topics import partition_counts, require
 
 _STEP_S = 0.02
 _FLUSH_S = 15.0
 _QUEUE_KB = 65_536
+_START_KAFKA = "start Kafka, or give its address: --bootstrap HOST:PORT, or kafka: bootstrap.servers in FILE"
 
 
 def wall_clock_ms() -> float:
@@ -45,6 +46,14 @@ class Target:
     topics: Mapping[Role, str]
     worlds: tuple[WorldPolicy, ...]
     labels: bool
+
+    def topics_of(self, stream: StreamPolicy) -> dict[Role, str]:
+        """Those that the stream writes: one without labels needs no topic for them."""
+        return {
+            role: topic
+            for role, topic in self.topics.items()
+            if role == "predictions" or stream.label_delay_ms is not None
+        }
 
 
 def target_of(config: Path | None, bootstrap: str | None) -> Target:
@@ -63,8 +72,9 @@ def target_of(config: Path | None, bootstrap: str | None) -> Target:
 
 
 class Player:
-    """Sends one stream. `topics`: role → topic; SetupError at once where the broker or a topic is missing,
-    ConfigError where librdkafka refuses the properties.
+    """Sends one stream. `topics`: role → topic, of each role that the stream has.
+
+    SetupError at once where the broker or a topic is missing, ConfigError where librdkafka refuses the properties.
 
     `on_step` may be set; it is called with the counts with every batch, from the thread that plays.
     """
@@ -72,7 +82,7 @@ class Player:
     def __init__(self, client: Mapping[str, object], topics: Mapping[Role, str]) -> None:
         self.sent = Sent()
         self.on_step: Callable[[Sent], None] = lambda sent: None
-        self._topics = np.array([topics[role] for role in ROLES], dtype=object)  # by kind of record
+        self._topics = np.array([topics.get(role) for role in ROLES], dtype=object)  # by kind of record
         self._failure: str | None = None
         quiet = {"log_level": 0, "error_cb": lambda error: None}
         settings = {
@@ -90,7 +100,11 @@ class Player:
         with refused_as_config_error(client):
             admin = AdminClient({**client, **quiet})
             self._producer = Producer(settings)
-        partition_counts(admin)
+        try:
+            partition_counts(admin)
+        except SetupError as error:
+            servers = client.get("bootstrap.servers")
+            raise SetupError(f"{servers}: {error.message}", mend=_START_KAFKA) from error
         require(admin, topics.values(), grace_ms=5_000)
 
     def play(self, stream: EventStream, stop: threading.Event, now_ms: Callable[[], float] = wall_clock_ms) -> Sent:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream_monitor.cli.options import remembered
 from stream_monitor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ def generate(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Take models, topics and Kafka properties from here."),
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            callback=remembered,
+            help="Take models, topics and Kafka properties from here.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -172,12 +179,12 @@ def generate(
 
     speed = options.speed
     options.start_ms(policy, int(wall_clock_ms()))  # what is wrong with it is said before a broker is looked for
-    servers, topics = target.client["bootstrap.servers"], " and ".join(target.topics.values())
-    player = Player(target.client, target.topics)
+    servers, topics = target.client["bootstrap.servers"], target.topics_of(policy)
+    player = Player(target.client, topics)
     began_ms = wall_clock_ms()
     stream = EventStream(policy, options.start_ms(policy, int(began_ms)))
     pace = "as many predictions as go" if speed == math.inf else f"{policy.rate * speed:g} predictions a second"
-    typer.echo(f"{pace} to {topics} at {servers}; Ctrl-C ends it", err=True)
+    typer.echo(f"{pace} to {' and '.join(topics.values())} at {servers}; Ctrl-C ends it", err=True)
 
     def now_ms() -> float:
         """The event time that it is for the stream, which runs at its own speed."""

@@ -10,8 +10,8 @@ import typer
 DEFAULT_CONFIG = Path("stream-monitor.yaml")
 
 
-def _named(ctx: typer.Context, config: Path) -> Path:
-    """Remembers the file for what an error says to do, see config_named()."""
+def remembered(ctx: typer.Context, config: Path | None) -> Path | None:
+    """Callback of an option: keeps the file for what an error says to do, see config_named()."""
     ctx.find_root().obj = config
     return config
 
@@ -29,7 +29,7 @@ ConfigFile = Annotated[
         "-c",
         metavar="FILE",
         envvar="STREAM_MONITOR_CONFIG",
-        callback=_named,
+        callback=remembered,
         help="The config file (YAML).",
     ),
 ]

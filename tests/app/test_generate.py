@@ -325,6 +325,20 @@ def test_a_stop_ends_a_stream_without_end_and_all_that_was_counted_has_arrived()
     assert len(_records(bootstrap, "p")) == sent.records
 
 
+def test_a_stream_without_labels_needs_no_topic_for_them() -> None:
+    home = Producer({"bootstrap.servers": "x", "test.mock.num.brokers": 1, "log_level": 0})
+    home.list_topics("predictions", timeout=10)
+    bootstrap = ",".join(f"{each.host}:{each.port}" for each in home.list_topics(timeout=10).brokers.values())
+    target, policy = target_of(None, bootstrap), StreamPolicy(events=50, label_delay_ms=None)
+    assert target.topics_of(StreamPolicy()) == target.topics
+    assert target.topics_of(policy) == {"predictions": "predictions"}
+    sent = Player(target.client, target.topics_of(policy)).play(
+        EventStream(policy, START), threading.Event(), lambda: math.inf
+    )
+    assert (sent.predictions, sent.labels) == (50, 0)
+    assert len(_records(bootstrap, "predictions")) == sent.records
+
+
 def test_a_config_names_the_models_and_one_with_a_mapping_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("models: [{name: a, task: regression}, {name: b, positive_class: x}]\ntopics: {labels: truths}\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import orjson
 import pytest
 import yaml
 
+from stream_monitor.app import generate_kafka
 from stream_monitor.app.generate_options import FILES_START_MS, GenerateOptions
 from stream_monitor.cli import stopping
 from stream_monitor.errors import UsageError
@@ -146,6 +148,18 @@ def test_files_need_an_end_and_models_have_one_source(run: Run, tmp_path: Path) 
     (tmp_path / "c.yaml").write_text("models: [{name: a, positive_class: x}]")
     result = run("generate", "--out", tmp_path / "new", "--events", 5, "-c", tmp_path / "c.yaml", "--models", 2)
     assert (result.exit_code, "the config names its 1 models" in result.stderr) == (2, True)
+
+
+def test_an_address_that_does_not_answer_is_named_with_what_sets_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate_kafka, "partition_counts", partial(generate_kafka.partition_counts, timeout_s=0.2))
+    config = tmp_path / "c.yaml"
+    config.write_text("{}")
+    result = run("generate", "-c", config, "--bootstrap", "127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "Error: 127.0.0.1:1: no Kafka broker answers" in result.stderr
+    assert f"--bootstrap HOST:PORT, or kafka: bootstrap.servers in {config}\n" in result.stderr
 
 
 def changed(**options: Any) -> GenerateOptions:
