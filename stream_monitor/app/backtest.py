@@ -31,6 +31,7 @@ ALERTS_FILE = "alerts.ndjson"
 DEAD_LETTERS_FILE = "dead-letters.ndjson"
 _SUMMARISED = {"drift", "performance"}
 _MOST_ALERTS = 20
+_MOST_NAMES = 10
 _JOIN_FOLDER = ".join.partial"
 # Half as long a line as with Python's own 8 kB, which a block of long lines does not fit.
 _READ_BYTES = 128 * 1024
@@ -70,12 +71,16 @@ class Report:
     lines: dict[tuple[str, str], MetricLine] = field(default_factory=dict)
     fired: list[AlertEvent] = field(default_factory=list)
     severities: Counter[str] = field(default_factory=Counter)
+    models: set[str] = field(default_factory=set)  # with predictions
+    labels_unused: set[str] = field(default_factory=set)  # models with labels that nothing was told to join
 
     def take(self, step: Step) -> None:
         self.predictions += step.counters.consumed["predictions"]
         self.labels += step.counters.consumed["labels"]
         for (_, reason), count in step.counters.rejected.items():
             self.rejected[reason] += count
+        self.models.update(model for model, _ in step.counters.predictions)
+        self.labels_unused.update(model for model, outcome in step.counters.joined if outcome == "labels_off")
         self.metric_events += len(step.output.metrics)
         self.alert_events += len(step.output.alerts)
         for event in step.output.metrics:
@@ -115,6 +120,22 @@ def run_backtest(
             if setup.config.dead_letters.enabled:
                 dead_letters.writelines(letter.encode() + b"\n" for letter in step.dead_letters)
     return report
+
+
+def remarks(setup: Setup, report: Report) -> list[str]:
+    """What of the input the config leaves out of the comparison, one sentence each."""
+    found = []
+    if unlisted := report.models - setup.policies.models.keys():
+        found.append(f"models that registered themselves, without a reference: {_names(unlisted)}")
+    if unused := report.labels_unused:
+        models = f"model {_names(unused)} has" if len(unused) == 1 else f"models {_names(unused)} have"
+        found.append(f"labels were read, but {models} no `labels:`; no performance figures")
+    return found
+
+
+def _names(models: set[str]) -> str:
+    shown = ", ".join(sorted(models)[:_MOST_NAMES])
+    return shown if len(models) <= _MOST_NAMES else f"{shown} and {len(models) - _MOST_NAMES} more"
 
 
 def alert_line(alert: AlertEvent) -> tuple[str, str, str, str]:

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import structlog
+
 from stream_monitor.alerts.judge import ActiveAlert
 from stream_monitor.events.metric import DetectorRef, MetricEvent
 from stream_monitor.events.names import MetricName
@@ -23,6 +25,8 @@ from stream_monitor.kafka.ingest import IngestCommit
 from stream_monitor.kafka.snapshot import LoopSnapshot, Work
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.reference.profile import Profile
+
+log = structlog.get_logger("stream_monitor.app")
 
 
 class IngestPublisher:
@@ -72,6 +76,7 @@ class EvaluatePublisher:
         self._references: dict[str, tuple[str, str]] = {
             name: (profile.kind, profile.id) for name, profile in profiles.items()
         }
+        self._unlisted: set[str] = set()  # models that the log has named
         self._limited: dict[tuple[int, str], int] = {}
         self._shown: set[int] = set()  # partitions that the board has seen since they were assigned
         self._waiting: list[EvaluateCommit] = []
@@ -107,6 +112,10 @@ class EvaluatePublisher:
 
     def _translated(self, commit: EvaluateCommit, lag: Mapping[tuple[str, int], int]) -> EvaluateCommitted:
         output = commit.output
+        for name in output.summary.models:
+            if name not in self._policies.models and name not in self._unlisted:
+                self._unlisted.add(name)
+                log.info("a model registered itself, without a reference", model=name)
         self._references |= {p.model_name: (p.kind, p.id) for p in output.profiles}
         for event in output.metrics:
             if event.reference is not None:

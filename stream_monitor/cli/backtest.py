@@ -31,7 +31,7 @@ def backtest(
     ] = None,
 ) -> None:
     """Monitor past events from files, with the same code and figures as live."""
-    from stream_monitor.app.backtest import DEAD_LETTERS_FILE, alert_line, run_backtest
+    from stream_monitor.app.backtest import DEAD_LETTERS_FILE, alert_line, remarks, run_backtest
     from stream_monitor.app.setup import load_setup
     from stream_monitor.cli.progress import progress
     from stream_monitor.cli.table import print_table
@@ -49,6 +49,8 @@ def backtest(
         typer.echo(f"  rejected as {reason}: {count}")
     if report.rejected and setup.config.dead_letters.enabled:
         typer.echo(f"  each with its fault in {output / DEAD_LETTERS_FILE}")
+    for remark in remarks(setup, report):
+        typer.echo(remark)
     if report.lines:
         typer.echo("")
         print_table(

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from structlog.testing import capture_logs
+
 from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher, changes_in
 from stream_monitor.events.metric import DetectorRef, MetricEvent, window_ref
 from stream_monitor.events.names import Status, TimeBasis
@@ -24,7 +26,7 @@ from stream_monitor.kafka.stage import TP
 from stream_monitor.kafka.steps import Step
 from stream_monitor.pipeline.evaluate import EvaluateOutput, EvaluateSummary
 from stream_monitor.pipeline.ingest import IngestCounters
-from stream_monitor.pipeline.policy import Policies
+from stream_monitor.pipeline.policy import ModelPolicy, Policies
 
 PANES = TP("panes", 0)
 
@@ -62,10 +64,11 @@ def commit(*metrics: MetricEvent, limited: int = 0, partition: int = 0) -> Evalu
 @dataclass
 class Evaluating:
     clock: Clock = field(default_factory=Clock)
+    models: dict[str, ModelPolicy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.board = Board(clock=self.clock)
-        self.publisher = EvaluatePublisher(self.board, Policies(models={}), {})
+        self.publisher = EvaluatePublisher(self.board, Policies(self.models), {})
         self.commits = 0
 
     def flush(self, *commits: EvaluateCommit) -> None:
@@ -161,3 +164,14 @@ def test_what_both_loops_did_adds_up_by_role_commit_or_not() -> None:
         10_040,
         0.608,
     )
+
+
+def test_a_model_that_registered_itself_is_named_in_the_log_once() -> None:
+    with capture_logs() as lines:
+        for models in ({}, {"m": ModelPolicy("m")}):
+            evaluating = Evaluating(models=models)
+            evaluating.flush(commit())
+            evaluating.flush(commit())
+    assert [(line["event"], line["model"]) for line in lines] == [
+        ("a model registered itself, without a reference", "m")
+    ]

@@ -89,3 +89,19 @@ def test_input_without_one_usable_event_is_no_success(run: Run, folder: Path) ->
     )
     assert result.exit_code == 1
     assert "none of the 2 lines is a usable event" in result.stderr
+
+
+def test_labels_that_nothing_joins_are_said_to_be_unused(run: Run, folder: Path) -> None:
+    file = folder / "monitor.yaml"
+    file.write_text(file.read_text().replace("    labels: {join_window: 1h}\n", ""))
+    _, out, _ = backtest(run, folder)
+    assert "labels were read, but model credit has no `labels:`; no performance figures" in out.splitlines()
+    assert "registered" not in out
+
+
+def test_models_that_the_config_does_not_list_are_named(run: Run, folder: Path) -> None:
+    file = folder / "monitor.yaml"
+    assert "registered" not in backtest(run, folder)[1]
+    file.write_text("")
+    _, out, _ = backtest(run, folder)
+    assert "models that registered themselves, without a reference: credit" in out.splitlines()
