@@ -87,6 +87,7 @@ def build(
     for doubt in doubts(rows, policy, made):
         typer.secho(f"Look again: {doubt}", fg="yellow", err=True)
     show(output)
+    typer.echo(f"\nwritten to {output}")
 
 
 @app.command("show")

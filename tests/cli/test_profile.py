@@ -40,7 +40,8 @@ def test_the_build_prints_the_types_it_guessed(run: Run, tmp_path: Path) -> None
     ).stdout.splitlines()
     assert any(line.startswith("income") and "numeric" in line for line in text)
     assert any(line.startswith("region") and "categorical" in line for line in text)
-    assert run("profile", "show", tmp_path / "credit.json").stdout.splitlines() == text
+    assert text[-2:] == ["", f"written to {tmp_path / 'credit.json'}"]
+    assert run("profile", "show", tmp_path / "credit.json").stdout.splitlines() == text[:-2]
 
 
 def test_a_guess_can_be_overruled(run: Run, tmp_path: Path) -> None:
