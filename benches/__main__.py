@@ -80,7 +80,7 @@ def main() -> int:
             say(traceback.format_exc())
             sentences.append(f"{bench.name}: failed")
             continue
-        say("\n" + table(found))
+        say("\n" + table(found, verdicts=not given.quick))
         if given.write_reference:
             reference.write(reference.renewed(bench.name, found["ratios"], reference.read()))
         elif comparable:

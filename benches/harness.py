@@ -198,8 +198,8 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def table(found: Result) -> str:
-    """Figures and ratios of a result, aligned."""
+def table(found: Result, *, verdicts: bool = True) -> str:
+    """Figures and ratios of a result, aligned. `verdicts`: whether the goals are met; a trial run cannot tell."""
     lines = [f"{'figure':<44}{'median':>14}   {'lowest – highest':<28}"]
     for name, figure in found["figures"].items():
         if isinstance(figure, dict):
@@ -210,7 +210,8 @@ def table(found: Result) -> str:
             lines.append(f"{name:<44}{_short(figure):>14}")
     for name, each in found["ratios"].items():
         where = f"{each['low']:.3f} – {each['high']:.3f}"
-        lines.append(f"{name:<44}{each['value']:>14.3f}   {where:<20}{_verdict(each)}")
+        goals = _verdict(each) if verdicts else f"better {each['better']}"
+        lines.append(f"{name:<44}{each['value']:>14.3f}   {where:<20}{goals}")
     return "\n".join(lines)
 
 

@@ -21,7 +21,9 @@ class FakeBench:
     def run(self, options: Options) -> dict[str, object]:
         if self._fails:
             raise RuntimeError("no measurement")
-        return result(figures={"n": options.count(10, quick=1)}, ratios={"speed": ratio(self._speed, "higher")})
+        return result(
+            figures={"n": options.count(10, quick=1)}, ratios={"speed": ratio(self._speed, "higher", must=0.5)}
+        )
 
 
 @pytest.fixture
@@ -70,6 +72,13 @@ def test_a_trial_run_compares_nothing(run):
     for trial in (["--quick"], ["--events", "5"]):
         code, _, _, _ = run("short", *trial, benches=[FakeBench("short", speed=0.1)])
         assert code == 0
+
+
+def test_a_trial_run_judges_no_goal(run):
+    _, _, said, _ = run("short", benches=[FakeBench("short")])
+    assert "must ≥ 0.5: yes" in said
+    _, _, said, _ = run("short", "--quick", benches=[FakeBench("short")])
+    assert "must" not in said
 
 
 def test_the_reference_is_renewed_on_request_only(run):
