@@ -21,7 +21,7 @@ from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, Outgoing, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames
 from stream_monitor.pipeline.evaluate import EvaluateFold, EvaluateOutput
-from stream_monitor.pipeline.ingest import Span
+from stream_monitor.pipeline.horizon import Span
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.pipeline.records import StateRecord, record_key
 from stream_monitor.reference.profile import Profile

@@ -31,7 +31,8 @@ from stream_monitor.kafka.snapshot import LoopSnapshot
 from stream_monitor.kafka.stage import TP, Message, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames, check_co_partitioned
 from stream_monitor.kafka.transaction import Hook
-from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestCounters, IngestFlush, IngestFold, Span
+from stream_monitor.pipeline.horizon import Span
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestCounters, IngestFlush, IngestFold
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.reference.profile import Profile
 

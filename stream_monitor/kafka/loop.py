@@ -37,7 +37,7 @@ from stream_monitor.kafka.stage import TP, Stage, Start
 from stream_monitor.kafka.start import anchor_first_start, committed_offsets, starts
 from stream_monitor.kafka.steps import Step, Steps
 from stream_monitor.kafka.transaction import Hook, Transactions
-from stream_monitor.pipeline.ingest import Span
+from stream_monitor.pipeline.horizon import Span
 
 log = structlog.get_logger("stream_monitor.kafka")
 

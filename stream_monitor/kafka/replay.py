@@ -24,7 +24,8 @@ from stream_monitor.join.store import JoinStore, Role
 from stream_monitor.kafka.columns import records_of, runs_of
 from stream_monitor.kafka.policy import reader_properties
 from stream_monitor.kafka.stage import Message, Start
-from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold, Span
+from stream_monitor.pipeline.horizon import Span
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold
 
 log = structlog.get_logger("stream_monitor.kafka.replay")
 

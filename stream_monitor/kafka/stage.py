@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from stream_monitor.pipeline.ingest import Span
+from stream_monitor.pipeline.horizon import Span
 
 Message = Any  # confluent_kafka.Message: the package carries no usable types
 

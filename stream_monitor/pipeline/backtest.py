@@ -15,7 +15,8 @@ from stream_monitor.events.rejects import DeadLetter
 from stream_monitor.join.store import JoinStore, MemoryStore
 from stream_monitor.pipeline.evaluate import EvaluateFold, EvaluateOutput
 from stream_monitor.pipeline.event_times import EventTimes
-from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestCounters, IngestFold, Records, Span
+from stream_monitor.pipeline.horizon import Span
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestCounters, IngestFold, Records
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.pipeline.rounds import rounds
 from stream_monitor.reference.profile import Profile

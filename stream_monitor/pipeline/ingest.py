@@ -24,8 +24,7 @@ from stream_monitor.join.store import JoinStore
 from stream_monitor.pipeline.book import PaneBook
 from stream_monitor.pipeline.fold_labels import LabelFolder
 from stream_monitor.pipeline.fold_predictions import PredictionFolder
-from stream_monitor.pipeline.horizon import Horizon
-from stream_monitor.pipeline.horizon import Span as Span
+from stream_monitor.pipeline.horizon import Horizon, Span
 from stream_monitor.pipeline.joining import Joining
 from stream_monitor.pipeline.latency import LatencyCounts
 from stream_monitor.pipeline.learning import fits

@@ -18,7 +18,7 @@ from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, OutRecord, Run, Start
 from stream_monitor.kafka.transaction import Hook, Point
-from stream_monitor.pipeline.ingest import Span
+from stream_monitor.pipeline.horizon import Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, OutRecord
-from stream_monitor.pipeline.ingest import Span
+from stream_monitor.pipeline.horizon import Span
 from tests.kafka.counting import CountingStage, counted
 from tests.kafka.test_loop import running, wait_for
 

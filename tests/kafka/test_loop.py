@@ -20,7 +20,7 @@ from stream_monitor.kafka.snapshot import Work
 from stream_monitor.kafka.stage import TP, OutRecord
 from stream_monitor.kafka.steps import Step
 from stream_monitor.kafka.transaction import Point
-from stream_monitor.pipeline.ingest import Span
+from stream_monitor.pipeline.horizon import Span
 from tests.broker.topics import TopicSpace
 from tests.kafka.counting import Counted, CountingStage, counted
 

@@ -15,7 +15,7 @@ from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.replay import Gap, gaps, metadata
 from stream_monitor.kafka.stage import Start
 from stream_monitor.kafka.topics import create_topics, require, topic_specs
-from stream_monitor.pipeline.ingest import Span
+from stream_monitor.pipeline.horizon import Span
 from tests.broker.topics import TopicSpace
 from tests.kafka.stage_worker import names_of
 from tests.kafka.test_loop import running, wait_for

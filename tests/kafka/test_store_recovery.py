@@ -11,7 +11,8 @@ from stream_monitor.join.policy import JoinPolicy
 from stream_monitor.join.store import MemoryStore
 from stream_monitor.kafka.replay import gaps, metadata
 from stream_monitor.kafka.stage import Start
-from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold, Records, Span
+from stream_monitor.pipeline.horizon import Span
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold, Records
 from tests.pipeline.test_exact_counts import JOIN_WINDOW_MS, pairs_of, policies, send_all, stream
 from tests.pipeline.world import World, counted, expected_counts, first_of
 

@@ -15,7 +15,8 @@ from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.policy import DecodePolicy
 from stream_monitor.join.store import MemoryStore
 from stream_monitor.pipeline.evaluate import EvaluateFold, EvaluateOutput
-from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold, Records, Span
+from stream_monitor.pipeline.horizon import Span
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold, Records
 from stream_monitor.pipeline.partition import partition_of
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.pipeline.records import StateRecord
