@@ -2,8 +2,8 @@
 
 A store holds one table a source partition pair (`predictions` p and `labels` p).  It never runs ahead of Kafka: the
 ingest fold keeps changes in an overlay and writes them, with both positions, after the Kafka commit.  What an entry
-holds is the join's business; the store reads only its stamp: the first 8 bytes, which say when it expires. Keys are text
-in UTF-8, or at least never begin with the byte 0xff, which stores may keep for themselves.
+holds is the join's business; the store reads only its stamp: the first 8 bytes, which say when it expires. Keys are
+text in UTF-8, or at least never begin with the byte 0xff, which stores may keep for themselves.
 """
 
 from __future__ import annotations
