@@ -28,11 +28,12 @@ from rocksdict import Rdict, WriteBatch
 
 from stream_monitor.errors import FormatError, StateLockedError
 from stream_monitor.join.store import NO_FLOORS, STAMP, Floors, Role, expires_ms, lowest, stamp
-from stream_monitor.kafka.join_store_options import WRITE_BUFFER_BYTES, in_order, options
+from stream_monitor.kafka.join_store_options import WRITE_BUFFER_BYTES, SharedOptions, in_order
 
 log = structlog.get_logger("stream_monitor.kafka.join_store")
 
 FORMAT_VERSION = 2
+_MANY_TABLES = 8  # partitions open at once beyond which each gets little memory
 # A pass over the table begins when its hidden entries are this many, and this share of the visible ones. All in all an
 # entry then costs 2 to 3 µs for its removal.
 SWEEP_FROM = 100_000
@@ -85,7 +86,7 @@ class RocksJoinStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._options = options()
+        self._options = SharedOptions()
         self._tables: dict[int, _Table] = {}
 
     def positions(self, partition: int) -> dict[Role, int]:
@@ -137,8 +138,9 @@ class RocksJoinStore:
         that a newer program wrote: going back was perhaps not meant."""
         path = self._path(partition)
         path.parent.mkdir(parents=True, exist_ok=True)
+        options = self._options.of_many(many=len(self._tables) >= _MANY_TABLES)
         try:
-            return _Table(path, self._options)
+            return _Table(path, options)
         except FormatError:
             raise
         except _OlderFormatError:
@@ -150,7 +152,7 @@ class RocksJoinStore:
                 ) from error
             log.warning("join store unreadable, it will be rebuilt", path=str(path), error=str(error))
         shutil.rmtree(path, ignore_errors=True)
-        return _Table(path, self._options)
+        return _Table(path, options)
 
 
 class _Table:

@@ -26,22 +26,40 @@ _MERGED_BUFFERS = 4
 _BUFFERS = 6  # of a partition; those that are being written to disk included
 ALL_WRITE_BUFFERS_BYTES = 96 * MIB  # of all partitions together: beyond it they are flushed sooner
 _BUCKETS = 1 << 17  # about one for each entry that a write buffer holds
+# Buckets are there before entries are, 1 MiB a buffer, and so is its arena. Of many partitions each holds few entries
+# at a time: with the above 100 of them would take 500 MiB, so they get small tables (200 MiB).
+_FEW_BUCKETS = 1 << 14
+_SMALL_ARENA_BYTES = 64 << 10
 _LONGEST_PREFIX = 128  # the most that rocksdict takes
 
 
-def options() -> Any:
+class SharedOptions:
     """For all databases of a process, which so share cache and buffers."""
+
+    def __init__(self) -> None:
+        self._buffers = WriteBufferManager(ALL_WRITE_BUFFERS_BYTES, False)
+        self._cache = Cache(CACHE_BYTES)
+
+    def of_many(self, *, many: bool) -> Any:
+        """`many`: the database is one of so many that its tables in memory had better be small."""
+        chosen = _options(self._buffers, self._cache)
+        chosen.set_memtable_factory(MemtableFactory.hash_link_list(_FEW_BUCKETS if many else _BUCKETS))
+        if many:
+            chosen.set_arena_block_size(_SMALL_ARENA_BYTES)
+        return chosen
+
+
+def _options(buffers: Any, cache: Any) -> Any:
     chosen = Options(raw_mode=True)
     chosen.create_if_missing(True)
     chosen.set_write_buffer_size(WRITE_BUFFER_BYTES)
     chosen.set_max_write_buffer_number(_BUFFERS)
     chosen.set_min_write_buffer_number_to_merge(_MERGED_BUFFERS)
-    chosen.set_write_buffer_manager(WriteBufferManager(ALL_WRITE_BUFFERS_BYTES, False))
-    # Hash tables in memory instead of sorted lists: a put and a look-up touch one bucket, and sorting is left to the
-    # flush, which is in the background. The "prefix" which chooses the bucket is the whole key, or the start of a long
-    # one. Whoever iterates must ask for total order (`in_order`), and pays for sorting what is in memory.
+    chosen.set_write_buffer_manager(buffers)
+    # Hash tables in memory (SharedOptions) instead of sorted lists: a put and a look-up touch one bucket, and sorting is
+    # left to the flush, which is in the background. The "prefix" which chooses the bucket is the whole key, or the start
+    # of a long one. Whoever iterates must ask for total order (`in_order`), and pays for sorting what is in memory.
     chosen.set_prefix_extractor(SliceTransform.create_max_len_prefix(_LONGEST_PREFIX))
-    chosen.set_memtable_factory(MemtableFactory.hash_link_list(_BUCKETS))
     chosen.set_allow_concurrent_memtable_write(False)  # the table cannot; there is one writer anyway
     chosen.set_memtable_prefix_bloom_ratio(0.02)  # most look-ups are of ids not seen before
     chosen.set_max_total_wal_size(3 * _BUFFERS * WRITE_BUFFER_BYTES)
@@ -55,7 +73,7 @@ def options() -> Any:
     chosen.set_keep_log_file_num(2)
     chosen.set_compression_type(DBCompressionType.lz4())
     blocks = BlockBasedOptions()
-    blocks.set_block_cache(Cache(CACHE_BYTES))
+    blocks.set_block_cache(cache)
     blocks.set_bloom_filter(10, False)
     chosen.set_block_based_table_factory(blocks)
     return chosen

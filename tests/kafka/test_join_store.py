@@ -16,7 +16,7 @@ from stream_monitor.errors import FormatError, StateLockedError
 from stream_monitor.join.store import NO_OFFSET, Floors, JoinStore, MemoryStore, stamp
 from stream_monitor.kafka import join_store
 from stream_monitor.kafka.join_store import RocksJoinStore
-from stream_monitor.kafka.join_store_options import in_order, options
+from stream_monitor.kafka.join_store_options import SharedOptions, in_order
 
 LONG = "x" * 128  # what RocksDB takes for the prefix of a key
 KEYS = [f"id-{i}".encode() for i in range(6)] + [LONG.encode(), f"{LONG}y".encode()]
@@ -71,7 +71,7 @@ def small_passes(step: int) -> Iterator[None]:
 
 def entries_on_disk(path: Path) -> int:
     """How many records other than its own a closed table holds."""
-    database = Rdict(str(path), options())
+    database = Rdict(str(path), SharedOptions().of_many(many=False))
     found = sum(not key.startswith(b"\xff") for key in database.keys(read_opt=in_order()))
     database.close()
     return found
@@ -199,3 +199,17 @@ def written_by(version: int, directory: Path, patch: pytest.MonkeyPatch) -> None
         other.setattr(join_store, "FORMAT_VERSION", version)
         put(store, 0, {b"a": entry("a", 1)}, {"labels": 1}, None)
         store.close()
+
+
+def test_many_partitions_at_once_take_little_memory_each(tmp_path: Path) -> None:
+    store = RocksJoinStore(tmp_path)
+    for partition in range(40):
+        put(store, partition, {b"a": entry(str(partition), 10)}, {}, None)
+    tables = [store._table(partition)._db for partition in range(40)]
+    in_memory = [table.property_int_value("rocksdb.cur-size-all-mem-tables") for table in tables]
+    assert sum(in_memory) < 40 * 1024 * 1024
+    assert max(in_memory[8:]) < 512 * 1024
+    assert [store.get_many(partition, [b"a"]) for partition in range(40)] == [
+        [stamp(10) + str(partition).encode()] for partition in range(40)
+    ]
+    store.close()
