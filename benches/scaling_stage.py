@@ -16,6 +16,7 @@ from typing import Any
 
 from benches.rss import resident
 from benches.stage import Counting
+from stream_monitor.app.arenas import few_arenas
 from stream_monitor.app.exporting import export_policy
 from stream_monitor.app.instance import Instance
 from stream_monitor.app.logs import configure_logs
@@ -90,6 +91,7 @@ def _memory(before: float) -> dict[str, float]:
 
 
 def main(stage: str, config: str, *rest: str) -> None:
+    few_arenas()  # as `run` does
     configure_logs()  # to stderr: stdout is for the figures
     print(json.dumps(ingest(Path(config), int(rest[0])) if stage == "ingest" else evaluate(Path(config))))
 

@@ -20,6 +20,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_monitor.app import stages
+from stream_monitor.app.arenas import few_arenas
 from stream_monitor.app.exporting import export_policy
 from stream_monitor.app.instance import Instance
 from stream_monitor.app.logs import configure_logs
@@ -180,6 +181,7 @@ def _stop_at_end_of_stdin(stop: threading.Event) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
+    few_arenas()  # as `run` does
     configure_logs()  # to stderr: stdout is for the figures
     given = json.loads(arguments[0])
     config, stage = Path(given["config"]), given["stage"]

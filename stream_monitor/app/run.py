@@ -14,6 +14,7 @@ import structlog
 
 from stream_monitor import __version__
 from stream_monitor.agents.worker import ReactWorker
+from stream_monitor.app.arenas import few_arenas
 from stream_monitor.app.broker import topic_names
 from stream_monitor.app.exporting import export_policy, http_policy, react_policy
 from stream_monitor.app.instance import Instance
@@ -38,6 +39,7 @@ def run_monitor(
     file: Path, *, role: str | None = None, instance: str | None = None, workers: int = 0, port: int | None = None
 ) -> None:
     """Run until a signal comes; raises what made it stop otherwise."""
+    few_arenas()
     setup = load_setup(file)
     configure_logs()
     stop = stop_on_signals()
