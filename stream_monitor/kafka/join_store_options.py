@@ -56,9 +56,9 @@ def _options(buffers: Any, cache: Any) -> Any:
     chosen.set_max_write_buffer_number(_BUFFERS)
     chosen.set_min_write_buffer_number_to_merge(_MERGED_BUFFERS)
     chosen.set_write_buffer_manager(buffers)
-    # Hash tables in memory (SharedOptions) instead of sorted lists: a put and a look-up touch one bucket, and sorting is
-    # left to the flush, which is in the background. The "prefix" which chooses the bucket is the whole key, or the start
-    # of a long one. Whoever iterates must ask for total order (`in_order`), and pays for sorting what is in memory.
+    # Hash tables in memory (SharedOptions) instead of sorted lists: a put and a look-up touch one bucket, and sorting
+    # is left to the flush, which is in the background. The "prefix" which chooses the bucket is the whole key, or the
+    # start of a long one. Whoever iterates must ask for total order (`in_order`), and pays for sorting what is there.
     chosen.set_prefix_extractor(SliceTransform.create_max_len_prefix(_LONGEST_PREFIX))
     chosen.set_allow_concurrent_memtable_write(False)  # the table cannot; there is one writer anyway
     chosen.set_memtable_prefix_bloom_ratio(0.02)  # most look-ups are of ids not seen before
