@@ -68,6 +68,7 @@ def main() -> int:
     committed = reference.read()
     comparable = not given.quick and given.events is None
     sentences: list[str] = []
+    all_began = time.monotonic()
     for bench in chosen:
         say(f"\n== {bench.name}: {bench.about}")
         began = time.monotonic()
@@ -87,6 +88,7 @@ def main() -> int:
             sentences += reference.fallen(bench.name, found["ratios"], committed)
         seconds = round(time.monotonic() - began)
         print(json.dumps({"bench": bench.name, **found, "rounds": options.rounds, "seconds": seconds}), flush=True)
+    say(f"{len(chosen)} of {len(known)} benches in {time.monotonic() - all_began:.0f} s")
     for sentence in sentences:
         say(sentence)
     return 1 if sentences else 0
