@@ -187,6 +187,8 @@ class IngestFold:
                         continue
                     columns = gathered[name] = model.predictions.columns()
                 columns.add(rows, moments, places)
+        for columns in gathered.values():
+            columns.finish()
         return gathered
 
     def labels(self, records: Records) -> None:

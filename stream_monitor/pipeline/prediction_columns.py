@@ -21,6 +21,7 @@ from stream_monitor.events.prediction import PredictionRow
 from stream_monitor.sketches.bins import BinCounter
 
 ROWS_AT_ONCE: Final = 1_024
+_WORTH_TAKING: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class PredictionColumns:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
+        self._rows: list[PredictionRow] = []
         self.places: list[int] = []
         self.versions: list[str] = []
         self.tags: list[dict[str, str] | None] = []
@@ -59,9 +61,21 @@ class PredictionColumns:
         return len(self.places)
 
     def add(self, rows: Sequence[PredictionRow], moments: NDArray[np.int64], places: Sequence[int]) -> None:
-        wanted = self._wanted
+        """Rows of the batch, in its order. After the last of them comes `finish`."""
         self.places.extend(places)
         self._moments.append(moments)
+        self._rows.extend(rows)
+        # Of many models in one stream each has few rows of a thousand: they wait, since columns have a price of their
+        # own, however short they are.
+        if len(self._rows) >= _WORTH_TAKING:
+            self.finish()
+
+    def finish(self) -> None:
+        """Take the columns of rows that wait."""
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        wanted = self._wanted
         self.versions.extend([row.model_version for row in rows])
         self._latencies.extend([row.latency_seconds for row in rows])
         bodies = [row.prediction for row in rows]
