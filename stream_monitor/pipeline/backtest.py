@@ -1,7 +1,8 @@
 """The two folds over recorded events: the same code as live, without Kafka and without a clock.
 
-The inputs are merged by event time (rounds.py); each round is folded, flushed and evaluated.  The record's time is the
-event's.  At the end every window that has begun closes, as idleness does live.
+The inputs are merged by event time (rounds.py); each round is folded, and flushed and evaluated unless the next flush
+will do as well.  The record's time is the event's.  At the end every window that has begun closes, as idleness does
+live.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from stream_monitor.pipeline.rounds import rounds
 from stream_monitor.reference.profile import Profile
 
 CHUNK = 5_000
+MOST_PUT_OFF = 10  # rounds: bounds what a flush holds
 _NO_TIME = -1  # plausibility is not judged: the record's time is the event's
 
 
@@ -42,25 +44,35 @@ def backtest(
     *,
     store: JoinStore | None = None,
     chunk: int = CHUNK,
+    put_off_at_most: int = MOST_PUT_OFF,
 ) -> Iterator[Step]:
     """Drive both folds over the lines of two inputs; nothing is ever historical.
 
-    `store`: an empty one, for join entries; else they are kept in memory, all that can still join.
+    `store`: an empty one, for join entries; else they are kept in memory, all that can still join.  `put_off_at_most`:
+    rounds in a row that may go without a flush, where it would decide nothing. That is faster by a tenth where labels
+    are joined; figures and counts are the same, only corrections of late events come together.
     """
     policies = replace(policies, panes_partitions=1, live_horizon_ms=None)
     ingest = IngestFold(policies, decode, profiles, MemoryStore() if store is None else store, instance="backtest")
     evaluate = EvaluateFold(policies, profiles, partition=0)
     read = {PREDICTIONS: 0, LABELS: 0}
-    offset = 0
+    flushed = dict(read)
+    offset = put_off = 0
+    learning = _learning(policies, profiles)
     for taken in rounds(predictions, labels, EventTimes(decode), chunk):
-        since = dict(read)
         ingest.predictions(_records(taken.predictions, read, PREDICTIONS))
         for lines in taken.labels:
             ingest.labels(_records(lines, read, LABELS))
+        # An input that is over moves no watermark any more but holds it neither: then every round counts.
+        goes_on = not taken.predictions_over and not (taken.labels_over and read[LABELS])
+        if put_off < put_off_at_most and goes_on and not (learning or ingest.is_decisive()):
+            put_off += 1
+            continue
         spans = {
-            (PREDICTIONS, 0): Span(since[PREDICTIONS], read[PREDICTIONS], taken.predictions_over),
-            (LABELS, 0): Span(since[LABELS], read[LABELS], taken.labels_over),
+            (PREDICTIONS, 0): Span(flushed[PREDICTIONS], read[PREDICTIONS], taken.predictions_over),
+            (LABELS, 0): Span(flushed[LABELS], read[LABELS], taken.labels_over),
         }
+        flushed, put_off = dict(read), 0
         flush = ingest.flush(taken.now_ms, spans, {PREDICTIONS: 1, LABELS: 1})
         for message in flush.messages:
             evaluate.apply(message.value, offset, taken.now_ms)
@@ -68,9 +80,16 @@ def backtest(
         ingest.committed()
         output = evaluate.drain()
         ingest.adopt(output.profiles)
+        learning -= {profile.model_name for profile in output.profiles}
         yield Step(output, flush.dead_letters, flush.counters)
     evaluate.finish()
     yield Step(evaluate.drain(), [], IngestCounters())
+
+
+def _learning(policies: Policies, profiles: Mapping[str, Profile]) -> set[str]:
+    """Models whose reference is learned from the stream: each flush may be the one that it is complete at."""
+    models = [*policies.models.values(), policies.unlisted]
+    return {model.name for model in models if model.reference.kind == "bootstrap" and model.name not in profiles}
 
 
 def _records(lines: list[bytes], read: dict[str, int], role: str) -> Records:

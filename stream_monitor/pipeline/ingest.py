@@ -214,6 +214,10 @@ class IngestFold:
         """True if what was read since the last flush may let a window close."""
         return self._window_ends.passed(self._horizon.newest)
 
+    def is_decisive(self) -> bool:
+        """True if a flush now may close windows or make events too late; else the next one will do as well."""
+        return self._window_ends.decided(self._horizon.newest)
+
     def flush(self, now_ms: int, spans: Mapping[tuple[str, int], Span], counts: Mapping[str, int]) -> IngestFlush:
         """What was folded since the last commit. `spans`: by (role, partition), every owned one; `counts`: partitions
         of each source topic, from its metadata."""

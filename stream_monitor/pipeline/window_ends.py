@@ -35,6 +35,20 @@ class WindowEnds:
             for key, mark in self._marks(newest).items()
         )
 
+    def decided(self, newest: Newest) -> bool:
+        """Whether a flush may do more than add to sums: past the end of a window, or past the time to which it may be
+        corrected, or the first to tell of a model. The next flush may be put off for as long as it is not."""
+        return any(
+            (before := self._told.get(key)) is None
+            or mark < before
+            or any(
+                spec.first_end_after(before - after) <= mark - after
+                for spec in self._model(key[0]).windows
+                for after in (0, self._model(key[0]).allowed_lateness_ms)
+            )
+            for key, mark in self._marks(newest).items()
+        )
+
     def told(self, newest: Newest) -> None:
         """A flush says this."""
         self._told = self._marks(newest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -52,9 +53,16 @@ def reference() -> Profile:
     )
 
 
-def events(rng: random.Random, n: int = 1_500) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
-    """In order of time up to 2 s of disorder; x drifts halfway, the error rate rises at two thirds."""
+def events(
+    rng: random.Random, n: int = 1_500, *, late: float = 0.0
+) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
+    """In order of time up to 2 s of disorder, for a share of `late` up to 100 s; x drifts halfway, the error rate rises
+    at two thirds."""
     predictions, labels = [], []
+
+    def arrival(moment: float) -> float:
+        return moment + (rng.uniform(0, 100) if late and rng.random() < late else rng.random() * 2)
+
     for i in range(n):
         at = i * 0.2
         truth = int(rng.random() < 0.5)
@@ -64,10 +72,10 @@ def events(rng: random.Random, n: int = 1_500) -> tuple[list[tuple[str, bytes]],
         body = prediction(
             str(i), at, score=score, features=features, latency=rng.random(), tags={"country": rng.choice("AB")}
         )
-        predictions.append((at + rng.random() * 2, str(i), body))
+        predictions.append((arrival(at), str(i), body))
         if rng.random() < 0.9:
             moment = at + rng.uniform(1, 30)
-            labels.append((moment + rng.random() * 2, str(i), label(str(i), moment, label=truth)))
+            labels.append((arrival(moment), str(i), label(str(i), moment, label=truth)))
     return [e[1:] for e in sorted(predictions)], [e[1:] for e in sorted(labels)]
 
 
@@ -124,6 +132,46 @@ def test_the_size_of_chunks_changes_nothing_but_the_time_of_publishing() -> None
         return {figure_key(e): essence(e) for step in steps for e in step.output.metrics}
 
     assert run(7) == run(100_000)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("late", [0.0, 0.1])
+def test_a_flush_that_decides_nothing_may_be_put_off(late: float, labelled: bool) -> None:
+    """Figures, counts, what is too late and alerts are those of a flush a round; without late events even the moment
+    of each is."""
+    rng = random.Random(8)
+    predictions, labels = events(rng, late=late)
+    model = replace(policies().models["m"], max_out_of_order_ms=3_000, allowed_lateness_ms=15_000)
+    strict = replace(policies(), models={"m": model})
+    chunk = rng.randrange(10, 25)
+
+    def run(put_off_at_most: int) -> tuple[int, list[MetricEvent], set[tuple[str, str, str]]]:
+        answers = [v for _, v in labels] if labelled else []
+        inputs = [v for _, v in predictions], answers
+        steps = list(
+            backtest(strict, DECODE, {"m": reference()}, *inputs, chunk=chunk, put_off_at_most=put_off_at_most)
+        )
+        alerts = {(a.fingerprint, a.state, a.starts_at) for step in steps for a in step.output.alerts}
+        return len(steps), [e for step in steps for e in step.output.metrics], alerts
+
+    def too_late(found: list[MetricEvent]) -> Counter[tuple]:
+        total: Counter[tuple] = Counter()
+        for event in found:
+            if event.metric == "too_late":
+                total[figure_key(event)] += event.n
+        return total
+
+    (many, each, fired), (few, put_off, fired_too) = run(0), run(10)
+    assert few < many * 2 // 3
+    assert fired_too == fired
+    assert too_late(put_off) == too_late(each)
+    assert bool(too_late(each)) == bool(late)
+    before, after = newest(each), newest(put_off)
+    drop = ("id", "revision") if late else ()
+    assert after.keys() == before.keys()
+    assert [essence(after[key], *drop) for key in after] == [essence(before[key], *drop) for key in after]
+    if not late:
+        assert sorted(e.encode() for e in put_off) == sorted(e.encode() for e in each)
 
 
 def test_a_bootstrapped_reference_is_learned_and_used() -> None:

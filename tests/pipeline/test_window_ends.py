@@ -14,12 +14,13 @@ from stream_monitor.windows.grid import WindowSpec
 from stream_monitor.windows.watermark import SourceProgress, Sources, read_watermark
 from tests.pipeline.test_time import T0, put, turn, windows, world
 
-DISORDER_MS = 10
+DISORDER_MS, LATENESS_MS = 10, 33
 SPECS = (WindowSpec(60, 20), WindowSpec(50, 50))
+LIMITS = {"max_out_of_order_ms": DISORDER_MS, "allowed_lateness_ms": LATENESS_MS}
 POLICIES = Policies(
     models={
-        "joins": ModelPolicy("joins", windows=SPECS, max_out_of_order_ms=DISORDER_MS, join=JoinPolicy(1_000, 1_000)),
-        "plain": ModelPolicy("plain", windows=SPECS[1:], max_out_of_order_ms=DISORDER_MS),
+        "joins": ModelPolicy("joins", windows=SPECS, join=JoinPolicy(1_000, 1_000), **LIMITS),
+        "plain": ModelPolicy("plain", windows=SPECS[1:], **LIMITS),
     }
 )
 PLACES = [(role, partition) for role in (PREDICTIONS, LABELS) for partition in range(2)]
@@ -69,9 +70,24 @@ def test_a_flush_is_awaited_where_it_moves_a_watermark_past_a_windows_end(batche
             newest[place][model] += further
         now = watermarks(newest)
         assert ends.passed(newest) == any(passes_an_end(key[0], before[key], mark) for key, mark in now.items())
+        assert ends.decided(newest) == any(
+            passes_an_end(key[0], before[key] - after, mark - after)
+            for key, mark in now.items()
+            for after in (0, LATENESS_MS)
+        )
         if flushes:
             ends.told(newest)
             before = now
+
+
+def test_the_first_word_of_a_model_decides_and_so_does_a_watermark_that_goes_back() -> None:
+    ends = WindowEnds(POLICIES)
+    first = {(PREDICTIONS, 0): {"joins": 1_005}}
+    assert ends.decided(first)
+    ends.told(first)
+    assert not ends.decided(first)
+    assert ends.decided({(PREDICTIONS, 0): {"joins": 1_005, "plain": 1_005}})
+    assert ends.decided({**first, (LABELS, 0): {"joins": 1_004}}), "labels hold the watermark of label time"
 
 
 def test_nothing_is_awaited_before_the_first_flush_nor_of_partitions_just_taken_over() -> None:
