@@ -22,7 +22,7 @@ from benches.monitored import Monitored
 
 
 class Run(NamedTuple):
-    """Rates in events a second; `growth`: the most that was ever resident, over the most in the first quarter."""
+    """Rates in events a second; `growth`: the most that was ever resident, over the most in the first half."""
 
     rate: float
     command_rate: float
@@ -67,7 +67,7 @@ def run(options: Options) -> Result:
         ratios |= {
             f"{name}_of_{live}": ratio(over(rate[name], rate[live]), "higher", must=1.0),
             f"{name}_command_of_{live}": ratio(over(command, rate[live]), "higher"),
-            f"{name}_peak_of_first_quarter": ratio([each.growth for each in runs], "lower", must=1.1),
+            f"{name}_peak_of_first_half": ratio([each.growth for each in runs], "lower", must=1.1),
         }
     return result(figures=figures, ratios=ratios, events=events)
 
@@ -95,13 +95,13 @@ def main(config: str, folder: str, *files: str) -> None:
 
     setup = load_setup(Path(config))
     inputs = [Path(file) for file in files]
-    quarter = sum(file.stat().st_size for file in inputs) // 4
+    half = sum(file.stat().st_size for file in inputs) // 2
     read, early = 0, 0
 
     def advance(step: int) -> None:
         nonlocal read, early
         read += step
-        if read <= quarter:
+        if read <= half:
             early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     began = time.monotonic()

@@ -19,7 +19,7 @@ def progress(what: str, total: int, *, clock: Callable[[], float] = time.monoton
         from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        with Progress(console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
             task = bar.add_task(what, total=total)
             yield lambda step: bar.advance(task, step)
         return
