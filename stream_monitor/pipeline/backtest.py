@@ -23,7 +23,7 @@ from stream_monitor.pipeline.rounds import rounds
 from stream_monitor.reference.profile import Profile
 
 CHUNK = 5_000
-MOST_PUT_OFF = 10  # rounds: bounds what a flush holds
+MOST_WAITING = 100_000  # events that one flush may hold
 _NO_TIME = -1  # plausibility is not judged: the record's time is the event's
 
 
@@ -44,20 +44,20 @@ def backtest(
     *,
     store: JoinStore | None = None,
     chunk: int = CHUNK,
-    put_off_at_most: int = MOST_PUT_OFF,
+    most_waiting: int = MOST_WAITING,
 ) -> Iterator[Step]:
     """Drive both folds over the lines of two inputs; nothing is ever historical.
 
-    `store`: an empty one, for join entries; else they are kept in memory, all that can still join.  `put_off_at_most`:
-    rounds in a row that may go without a flush, where it would decide nothing. That is faster by a tenth where labels
-    are joined; figures and counts are the same, only corrections of late events come together.
+    `store`: an empty one, for join entries; else they are kept in memory, all that can still join.  `most_waiting`:
+    events that may wait for a flush where it would decide nothing. That is faster by a tenth where labels are joined;
+    figures and counts are the same, only corrections of late events come together.
     """
     policies = replace(policies, panes_partitions=1, live_horizon_ms=None)
     ingest = IngestFold(policies, decode, profiles, MemoryStore() if store is None else store, instance="backtest")
     evaluate = EvaluateFold(policies, profiles, partition=0)
     read = {PREDICTIONS: 0, LABELS: 0}
     flushed = dict(read)
-    offset = put_off = 0
+    offset = 0
     learning = _learning(policies, profiles)
     for taken in rounds(predictions, labels, EventTimes(decode), chunk):
         ingest.predictions(_records(taken.predictions, read, PREDICTIONS))
@@ -65,14 +65,14 @@ def backtest(
             ingest.labels(_records(lines, read, LABELS))
         # An input that is over moves no watermark any more but holds it neither: then every round counts.
         goes_on = not taken.predictions_over and not (taken.labels_over and read[LABELS])
-        if put_off < put_off_at_most and goes_on and not (learning or ingest.is_decisive()):
-            put_off += 1
+        waiting = sum(read.values()) - sum(flushed.values())
+        if waiting < most_waiting and goes_on and not (learning or ingest.is_decisive()):
             continue
         spans = {
             (PREDICTIONS, 0): Span(flushed[PREDICTIONS], read[PREDICTIONS], taken.predictions_over),
             (LABELS, 0): Span(flushed[LABELS], read[LABELS], taken.labels_over),
         }
-        flushed, put_off = dict(read), 0
+        flushed = dict(read)
         flush = ingest.flush(taken.now_ms, spans, {PREDICTIONS: 1, LABELS: 1})
         for message in flush.messages:
             evaluate.apply(message.value, offset, taken.now_ms)

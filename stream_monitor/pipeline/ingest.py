@@ -37,6 +37,7 @@ from stream_monitor.reference.profile import Profile
 
 PREDICTIONS = "predictions"
 LABELS = "labels"
+_MANY_REJECTS = 1_000  # they keep their records
 
 
 class _Named(Protocol):
@@ -215,8 +216,9 @@ class IngestFold:
         return self._window_ends.passed(self._horizon.newest)
 
     def is_decisive(self) -> bool:
-        """True if a flush now may close windows or make events too late; else the next one will do as well."""
-        return self._window_ends.decided(self._horizon.newest)
+        """True if a flush now may close windows or make events too late, or lets many rejects go; else the next one
+        will do as well."""
+        return len(self._dead) >= _MANY_REJECTS or self._window_ends.decided(self._horizon.newest)
 
     def flush(self, now_ms: int, spans: Mapping[tuple[str, int], Span], counts: Mapping[str, int]) -> IngestFlush:
         """What was folded since the last commit. `spans`: by (role, partition), every owned one; `counts`: partitions

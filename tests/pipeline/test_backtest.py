@@ -145,12 +145,10 @@ def test_a_flush_that_decides_nothing_may_be_put_off(late: float, labelled: bool
     strict = replace(policies(), models={"m": model})
     chunk = rng.randrange(10, 25)
 
-    def run(put_off_at_most: int) -> tuple[int, list[MetricEvent], set[tuple[str, str, str]]]:
+    def run(most_waiting: int) -> tuple[int, list[MetricEvent], set[tuple[str, str, str]]]:
         answers = [v for _, v in labels] if labelled else []
         inputs = [v for _, v in predictions], answers
-        steps = list(
-            backtest(strict, DECODE, {"m": reference()}, *inputs, chunk=chunk, put_off_at_most=put_off_at_most)
-        )
+        steps = list(backtest(strict, DECODE, {"m": reference()}, *inputs, chunk=chunk, most_waiting=most_waiting))
         alerts = {(a.fingerprint, a.state, a.starts_at) for step in steps for a in step.output.alerts}
         return len(steps), [e for step in steps for e in step.output.metrics], alerts
 
@@ -161,7 +159,7 @@ def test_a_flush_that_decides_nothing_may_be_put_off(late: float, labelled: bool
                 total[figure_key(event)] += event.n
         return total
 
-    (many, each, fired), (few, put_off, fired_too) = run(0), run(10)
+    (many, each, fired), (few, put_off, fired_too) = run(0), run(10 * chunk)
     assert few < many * 2 // 3
     assert fired_too == fired
     assert too_late(put_off) == too_late(each)
@@ -236,3 +234,17 @@ def test_unknown_classes_are_counted_and_in_no_figure_and_macro_figures_say_clas
     assert sum(step.counters.joined["m", "unknown_class"] for step in steps) == 33
     assert {m["class"] for m in metrics if m["metric"] == "recall"} == {None, "a", "b"}
     assert all("class" not in m for m in metrics if m["metric"] == "accuracy")
+
+
+def test_what_waits_for_a_flush_is_bounded_in_events_and_rejects() -> None:
+    model = replace(policies().models["m"], windows=(WindowSpec(3_600_000, 3_600_000),))
+    calm = replace(policies(), models={"m": model})
+    inputs = [prediction(str(i), i * 0.01) for i in range(20_000)], [label(str(i), i * 0.01) for i in range(20_000)]
+    steps = list(backtest(calm, DECODE, {"m": reference()}, *inputs, chunk=500, most_waiting=5_000))
+    read = [sum(step.counters.consumed.values()) for step in steps]
+    assert sum(read) == 40_000
+    assert max(read) <= 5_000 + 1_000
+    nonsense = [b"nonsense"] * 10_000
+    steps = list(backtest(calm, DECODE, {"m": reference()}, [*inputs[0][:5_000], *nonsense, inputs[0][-1]], chunk=500))
+    assert sum(len(step.dead_letters) for step in steps) == 10_000
+    assert max(len(step.dead_letters) for step in steps) <= 1_000 + 500
