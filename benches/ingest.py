@@ -51,13 +51,11 @@ def report(events: int, found: dict[str, list[Measured]]) -> Result:
             **{f"{stage}: CPU µs/{unit[stage][:-1]}": cpu[stage] for stage in STAGES},
         },
         ratios={
-            # The goals are meant beside what anybody writes; beside ingest's own settings they are still open.
-            "ingest_of_parse_usual": ratio(over(rate["ingest"], rate["parse_usual"]), "higher", must=0.70, aim=1.0),
+            # Beside a consumer with the client's defaults, which waits half its time: docs/decisions/0005.
+            "ingest_of_parse_usual": ratio(over(rate["ingest"], rate["parse_usual"]), "higher"),
             "ingest_of_parse": ratio(over(rate["ingest"], rate["parse"]), "higher", must=0.70, aim=1.0),
             "ingest_of_parse_cpu": ratio(over(cpu["parse"], cpu["ingest"]), "higher"),
-            "pairs_of_parse_both_usual": ratio(
-                over(rate["ingest_labels"], rate["parse_both_usual"]), "higher", must=0.45, aim=0.7
-            ),
+            "pairs_of_parse_both_usual": ratio(over(rate["ingest_labels"], rate["parse_both_usual"]), "higher"),
             "pairs_of_parse_both": ratio(over(rate["ingest_labels"], rate["parse_both"]), "higher", must=0.45, aim=0.7),
             "pairs_of_parse_both_cpu": ratio(over(cpu["parse_both"], cpu["ingest_labels"]), "higher"),
         },
