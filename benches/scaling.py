@@ -81,23 +81,41 @@ def _coefficient(law: str, value: float) -> str:
 
 
 def plan_table(plans: Sequence[Plan]) -> str:
+    """As docs/scaling.md shows it."""
     heads = (
-        "events/s", "models", "segm.", "feat.", "flush s", "ingest", "evaluate", "hottest", "partitions", "deltas/s",
-        "MiB/ingest", "MiB/eval.", "source MB/s", "panes MB/s", "state MB/s", "metrics MB/s", "source GB/d",
-        "results GB/d", "state GB", "core-s/M", "money/M",
-    )  # fmt: skip
-    rows = [heads]
+        "events/s",
+        "models × segments × features",
+        "flush",
+        "ingest, evaluate processes",
+        "cores of the hottest model",
+        "partitions",
+        "deltas/s",
+        "MB/s: source, panes, state, metrics",
+        "GB a day: source, results",
+        "MiB: an ingest, an evaluate",
+        "core-s, money a million",
+    )
+    rows = [heads, ("---",) * len(heads)]
     for plan in plans:
         load = plan.load
-        numbers = (
-            load.events_s, load.models, load.segments, load.features, plan.flush_s, plan.workers, plan.evaluates,
-            plan.hottest, plan.partitions, plan.deltas_s, plan.ingest_mib, plan.evaluate_mib, plan.source_mb_s,
-            plan.panes_mb_s, plan.state_mb_s, plan.metrics_mb_s, plan.source_gb_day, plan.results_gb_day,
-            plan.state_gb, plan.core_s_per_million, plan.cost_per_million,
-        )  # fmt: skip
-        rows.append(tuple(_short(number) for number in numbers))
+        network = (plan.source_mb_s, plan.panes_mb_s, plan.state_mb_s, plan.metrics_mb_s)
+        rows.append(
+            (
+                _short(load.events_s),
+                f"{load.models} × {1 + load.segments} × {load.features}",
+                f"{plan.flush_s} s",
+                f"{plan.workers:,}, {plan.evaluates:,}",
+                _short(plan.hottest),
+                _short(plan.partitions),
+                _short(plan.deltas_s),
+                ", ".join(map(_short, network)),
+                f"{_short(plan.source_gb_day)}, {_short(plan.results_gb_day)}",
+                f"{_short(plan.ingest_mib)}, {_short(plan.evaluate_mib)}",
+                f"{_short(plan.core_s_per_million)}, {plan.cost_per_million:.5f}",
+            )
+        )
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _short(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 or number == int(number) else f"{number:.2g}"
+    return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.2g}"
