@@ -56,6 +56,17 @@ def test_the_shift_fires_the_alert_and_fail_on_turns_it_into_exit_3(run: Run, fo
     assert backtest(run, folder, "--fail-on", "critical")[0] == 0
 
 
+def test_nothing_but_the_outputs_is_left_even_after_a_run_that_was_killed(run: Run, folder: Path) -> None:
+    left = folder / "out" / ".join.partial" / "0"
+    left.mkdir(parents=True)
+    (left / "CURRENT").write_text("of another run")
+    code, out, _ = backtest(run, folder)
+    assert code == 0
+    assert "2000 predictions, 2000 labels, 0 rejected" in out
+    outputs = {"metrics.ndjson", "alerts.ndjson", "dead-letters.ndjson"}
+    assert {path.name for path in (folder / "out").iterdir()} == outputs
+
+
 def test_rejected_lines_are_counted_and_kept(run: Run, folder: Path) -> None:
     with (folder / "predictions.ndjson").open("a") as out:
         out.write('{"model_name": "credit"}\n\nnonsense\n')
