@@ -8,7 +8,7 @@ Costs: rules × figures comparisons. Leaves to others: states and transitions (a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_monitor.alerts.lifecycle import Observation
@@ -75,7 +75,7 @@ class Observed:
         return self._fingerprint
 
 
-def observe(rules: Sequence[RulePolicy], windows: Sequence[ClosedWindow], level: float | None) -> list[Observed]:
+def observe(rules: Sequence[RulePolicy], windows: Sequence[ClosedWindow], level: float | None) -> Iterator[Observed]:
     """All windows given are one family of hypotheses: hand over all series of one model-window in one call.
 
     `level` from alerts.significance.budget_level; null turns the test off (effect size alone decides).
@@ -98,7 +98,8 @@ def observe(rules: Sequence[RulePolicy], windows: Sequence[ClosedWindow], level:
     significant: dict[int, bool] = {}
     if level is not None:
         significant = dict(zip(p_values, benjamini_hochberg(list(p_values.values()), level), strict=True))
-    return [_observed(rule, window, figure, significant.get(id(figure))) for rule, window, figure in matches]
+    for rule, window, figure in matches:
+        yield _observed(rule, window, figure, significant.get(id(figure)))
 
 
 def selects(rule: RulePolicy, window: ClosedWindow, figure: Figure) -> bool:

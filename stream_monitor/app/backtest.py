@@ -22,7 +22,7 @@ from stream_monitor.app.setup import Setup
 from stream_monitor.errors import StreamMonitorError, UsageError
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent, segment_label
-from stream_monitor.events.names import METRICS, Status
+from stream_monitor.events.names import ALL_SEGMENTS, METRICS, Status
 from stream_monitor.join.store import JoinStore
 from stream_monitor.pipeline.backtest import Step, backtest
 
@@ -83,13 +83,8 @@ class Report:
         self.labels_unused.update(model for model, outcome in step.counters.joined if outcome == "labels_off")
         self.metric_events += len(step.output.metrics)
         self.alert_events += len(step.output.alerts)
-        for event in step.output.metrics:
-            if (
-                METRICS[event.metric].family in _SUMMARISED
-                and event.status == Status.OK
-                and event.value is not None
-                and not event.segment
-            ):
+        for event in step.output.metrics.of_segments((ALL_SEGMENTS,)):
+            if METRICS[event.metric].family in _SUMMARISED and event.status == Status.OK and event.value is not None:
                 key = (event.model_name, event.metric)
                 self.lines.setdefault(key, MetricLine(*key)).add(event)
         for alert in step.output.alerts:

@@ -10,7 +10,7 @@ import structlog
 
 from stream_monitor.alerts.judge import ActiveAlert
 from stream_monitor.events.metric import DetectorRef, MetricEvent
-from stream_monitor.events.names import MetricName
+from stream_monitor.events.names import ALL_SEGMENTS, MetricName
 from stream_monitor.export.board import Board
 from stream_monitor.export.commits import (
     EvaluateCommitted,
@@ -23,6 +23,7 @@ from stream_monitor.export.commits import (
 from stream_monitor.kafka.evaluate import EvaluateCommit
 from stream_monitor.kafka.ingest import IngestCommit
 from stream_monitor.kafka.snapshot import LoopSnapshot, Work
+from stream_monitor.pipeline.metric_events import MetricEvents
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.reference.profile import Profile
 
@@ -117,7 +118,8 @@ class EvaluatePublisher:
                 self._unlisted.add(name)
                 log.info("a model registered itself, without a reference", model=name)
         self._references |= {p.model_name: (p.kind, p.id) for p in output.profiles}
-        for event in output.metrics:
+        metrics = list(self._shown_events(output.metrics))
+        for event in metrics:
             if event.reference is not None:
                 self._references[event.model_name] = (str(event.reference.kind), event.reference.id)
         first = commit.partition not in self._shown
@@ -125,16 +127,21 @@ class EvaluatePublisher:
         return EvaluateCommitted(
             partition=commit.partition,
             committed_at=self._board.clock(),
-            metrics=[*commit.restored, *output.metrics],
+            metrics=[*commit.restored, *metrics],
             alerts=output.alerts,
             watermarks_ms=output.summary.watermarks_ms,
             models=[self._model(name) for name in output.summary.models],
-            changes=changes_in(output.metrics),
+            changes=changes_in(metrics),
             series_limited=self._newly_limited(commit.partition, output.summary.series_limited),
             lag=lag,
             # After a restore the transitions that led here were published long ago.
             firing=self._firing(commit.active.items()) if first else None,
         )
+
+    def _shown_events(self, metrics: MetricEvents) -> Iterable[MetricEvent]:
+        """Those that the board has a use for, and those of overall series: the others need not be made again."""
+        segments = self._board.segments
+        return metrics if segments is None else metrics.of_segments(segments | {ALL_SEGMENTS})
 
     def _model(self, name: str) -> ModelInfo:
         kind, id_ = self._references.get(name, ("", ""))

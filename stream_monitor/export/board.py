@@ -105,6 +105,11 @@ class Board:
         self._snapshot = Snapshot(Totals(policy.max_counter_labels), policy.session_timeout_s)
         self.clock = clock
 
+    @property
+    def segments(self) -> frozenset[str] | None:
+        """Labels of the segments that are shown; None: all of them."""
+        return self._policy.segments
+
     def snapshot(self) -> Snapshot:
         return self._snapshot
 

@@ -20,8 +20,10 @@ from stream_monitor.kafka.head import FORMAT, HEAD_KEY, Head
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, Outgoing, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames
+from stream_monitor.metrics.figure import Figure
 from stream_monitor.pipeline.evaluate import EvaluateFold, EvaluateOutput
 from stream_monitor.pipeline.horizon import Span
+from stream_monitor.pipeline.metric_events import Events
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.pipeline.records import StateRecord, record_key
 from stream_monitor.reference.profile import Profile
@@ -53,20 +55,21 @@ class EvaluateSettings:
 
 
 class _MetricRecord(NamedTuple):
-    """An Outgoing that is written when it is produced: when windows of many series close there are a hundred thousand
-    of them, and each takes 2 kB."""
+    """An Outgoing that is made when it is produced: when windows of many series close there are a hundred thousand of
+    them, and each takes 2 kB."""
 
     topic: str
-    event: MetricEvent
+    events: Events
+    figure: Figure
     shared: Headers
 
     @property
     def key(self) -> bytes:
-        return self.event.model_name.encode()
+        return self.events.place.model.encode()
 
     @property
     def value(self) -> bytes:
-        return self.event.encode()
+        return self.events.of(self.figure).encode()
 
     @property
     def partition(self) -> None:
@@ -74,7 +77,7 @@ class _MetricRecord(NamedTuple):
 
     @property
     def headers(self) -> tuple[tuple[str, bytes], ...]:
-        return self.shared.of(self.event.id)
+        return self.shared.of(self.events.id_of(self.figure))
 
 
 class _Owned:
@@ -171,7 +174,10 @@ class EvaluateStage:
     def _events(self, output: EvaluateOutput, now_ms: int) -> list[Outgoing]:
         names, source = self._settings.names, self._policies.source
         headers = Headers(METRIC_TYPE, source, now_ms)
-        records: list[Outgoing] = [_MetricRecord(names.metrics, metric, headers) for metric in output.metrics]
+        records: list[Outgoing] = [_MetricRecord(names.metrics, *each, headers) for each in output.metrics.unmade()]
+        for metric in output.metrics.others:
+            key = metric.model_name.encode()
+            records.append(OutRecord(names.metrics, key, metric.encode(), headers=headers.of(metric.id)))
         headers = Headers(ALERT_TYPE, source, now_ms)
         for alert in output.alerts:
             key = alert.fingerprint.encode()

@@ -9,7 +9,8 @@ vocabulary has no `unseen_ratio`: its reference cannot tell what it lacks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,43 @@ from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.bins import OUTPUT
 
 Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class IndexBins(Sequence[Bin]):
+    """The bins of one index, made when they are asked for: they would take more than all else of a window's figures.
+
+    `shares` and `terms` are those of all indices, flat; this one's begin at `start`. `novel` comes last, if any.
+    """
+
+    __slots__ = ("_novel", "_shares", "_side", "_start", "_terms")
+
+    def __init__(self, side: Side, shares: Floats, terms: Floats, start: int, novel: Bin | None) -> None:
+        self._side, self._shares, self._terms, self._start, self._novel = side, shares, terms, start, novel
+
+    def __len__(self) -> int:
+        return len(self._side.bins) + (self._novel is not None)
+
+    @overload
+    def __getitem__(self, at: int) -> Bin: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Bin, ...]: ...
+    def __getitem__(self, at: int | slice) -> Bin | tuple[Bin, ...]:
+        return self._made()[at]
+
+    def __iter__(self) -> Iterator[Bin]:
+        return iter(self._made())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._made() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._made())
+
+    def _made(self) -> tuple[Bin, ...]:
+        mine = slice(self._start, self._start + len(self._side.bins))
+        bins = map(Bin, *self._side.columns, self._shares[mine].tolist(), self._terms[mine].tolist())
+        return tuple(bins) if self._novel is None else (*bins, self._novel)
 
 
 def drift_figures(counts: Counts, comparison: Comparison, policy: MetricPolicy) -> list[Figure]:
@@ -67,8 +105,7 @@ def _indices(window: Window, comparison: Comparison, policy: MetricPolicy) -> It
     kind = ReferenceKind(profile.kind)
     novel = window.novel[comparison.indexed]
     found = psi(references, window.bins, novel)
-    shares = (window.bins / np.maximum(found.n, 1)[references.of_bin]).tolist()
-    terms = found.contributions.tolist()
+    shares = window.bins / np.maximum(found.n, 1)[references.of_bin]
     sides = [comparison.sides[i] for i in comparison.indexed.tolist()]
     columns = (found.value, found.n, found.band_mean, found.band_p95, found.p_value, novel, found.novel_contribution)
     end = 0
@@ -76,9 +113,7 @@ def _indices(window: Window, comparison: Comparison, policy: MetricPolicy) -> It
         sides, *(column.tolist() for column in columns), strict=True
     ):
         start, end = end, end + len(side.bins)
-        bins = tuple(map(Bin, *side.columns, shares[start:end], terms[start:end]))
-        if novel_n:
-            bins = (*bins, Bin("novel", None, None, 0.0, novel_n / n, novel_term))
+        novel_bin = Bin("novel", None, None, 0.0, novel_n / n, novel_term) if novel_n else None
         metric, name = _name(side)
         yield Figure(
             metric,
@@ -89,7 +124,7 @@ def _indices(window: Window, comparison: Comparison, policy: MetricPolicy) -> It
             n_reference=side.n,
             null_band=NullBand(mean, p95) if n else None,
             p_value=p_value if n else None,
-            bins=bins if n else (),
+            bins=IndexBins(side, shares, found.contributions, start, novel_bin) if n else (),
             reference_id=profile.id,
             reference_kind=kind,
             schema_id=profile.schema_id,

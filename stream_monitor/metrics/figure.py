@@ -7,6 +7,8 @@ and how it looks on the wire (events/metric.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from stream_monitor.events.metric import Bin, Cell, DetectorRef, NullBand
@@ -38,7 +40,7 @@ class Figure(msgspec.Struct, frozen=True, gc=False):
     error_bound: float | None = None
     null_band: NullBand | None = None
     p_value: float | None = None
-    bins: tuple[Bin, ...] = ()
+    bins: Sequence[Bin] = ()
     cells: tuple[Cell, ...] = ()
     reference_id: str | None = None
     reference_kind: ReferenceKind | None = None

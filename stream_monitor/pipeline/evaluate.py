@@ -19,6 +19,7 @@ from stream_monitor.events.names import TimeBasis
 from stream_monitor.pipeline.health import Health
 from stream_monitor.pipeline.learning import fits
 from stream_monitor.pipeline.messages import Delta, Message, Progress, SourceRange, decode
+from stream_monitor.pipeline.metric_events import MetricEvents
 from stream_monitor.pipeline.model import ROLES, ModelFold
 from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import Policies
@@ -41,7 +42,7 @@ class EvaluateSummary:
 
 
 class EvaluateOutput(NamedTuple):
-    metrics: list[MetricEvent]
+    metrics: MetricEvents
     alerts: list[AlertEvent]
     profiles: list[Profile]
     state: list[StateRecord]
@@ -100,14 +101,13 @@ class EvaluateFold:
         """What the transaction must hold: events, and the state records that changed."""
         outbox = self._outbox
         outbox.alerts.extend(self._health.take())
-        too_late = outbox.take_too_late(self._now_ms, lambda end: self._policies.is_historical(end, self._now_ms))
-        metrics = [*outbox.metrics, *too_late]
+        metrics = outbox.take_metrics(self._now_ms, lambda end: self._policies.is_historical(end, self._now_ms))
         state = sorted(StateRecord(record_key(*parts), self._record(parts)) for parts in outbox.touched)
         if self._position is not None:
             state.append(StateRecord(record_key("sources"), msgspec.msgpack.encode(self._sources)))
             state.append(StateRecord(record_key("health"), self._health.to_bytes()))
         output = EvaluateOutput(metrics, outbox.alerts, outbox.profiles, state, self._summary())
-        outbox.metrics, outbox.alerts, outbox.profiles, outbox.touched = [], [], [], set()
+        outbox.alerts, outbox.profiles, outbox.touched = [], [], set()
         return output
 
     def is_awaited(self) -> bool:

@@ -10,9 +10,10 @@ from stream_monitor.alerts.lifecycle import retire
 from stream_monitor.alerts.observe import ClosedWindow
 from stream_monitor.alerts.significance import budget_level, windows_per_day
 from stream_monitor.events.alert import AlertEvent
-from stream_monitor.events.metric import MetricEvent, window_label
+from stream_monitor.events.metric import window_label
 from stream_monitor.events.names import TimeBasis
 from stream_monitor.metrics.figure import Figure
+from stream_monitor.pipeline.metric_events import Events
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.pipeline.series import Series
 from stream_monitor.windows.grid import Window
@@ -38,31 +39,30 @@ class Judge:
         self._ended_unwatched = False
         self._window: tuple[TimeBasis, Window] | None = None
         self._shown: list[ClosedWindow] = []
-        self._events: dict[int, MetricEvent] = {}
+        self._events: dict[int, Events] = {}  # by id of the window shown
 
     def begin(self, basis: TimeBasis, window: Window) -> None:
         self._window = (basis, window)
         self._shown = []
         self._events = {}
 
-    def show(self, series: Series, figures: Sequence[Figure], events: Sequence[MetricEvent], historical: bool) -> None:
+    def show(self, series: Series, figures: Sequence[Figure], events: Events, historical: bool) -> None:
         """One series of the window under judgement."""
         assert self._window is not None
         basis, window = self._window
-        self._shown.append(
-            ClosedWindow(
-                model_name=self._name,
-                model_version=series.meta.version,
-                segment=series.meta.segment,
-                window=window_label(window.spec.size_ms, window.spec.slide_ms),
-                time_basis=basis,
-                start_ms=window.start_ms,
-                end_ms=window.end_ms,
-                historical=historical,
-                figures=figures,
-            )
+        shown = ClosedWindow(
+            model_name=self._name,
+            model_version=series.meta.version,
+            segment=series.meta.segment,
+            window=window_label(window.spec.size_ms, window.spec.slide_ms),
+            time_basis=basis,
+            start_ms=window.start_ms,
+            end_ms=window.end_ms,
+            historical=historical,
+            figures=figures,
         )
-        self._events.update({id(figure): event for figure, event in zip(figures, events, strict=True)})
+        self._shown.append(shown)
+        self._events[id(shown)] = events
 
     def end(self) -> list[Change]:
         """Judge what was shown."""
@@ -103,7 +103,7 @@ class Judge:
         return changes
 
     def _event(self, judged: JudgedTransition) -> AlertEvent:
-        figure = None if judged.observed is None else judged.observed.figure
-        event = None if figure is None else self._events.get(id(figure))
+        seen = judged.observed
+        event = None if seen is None else self._events[id(seen.window)].of(seen.figure)
         moved = performance_moved(self.active.values(), judged.labels, labels_came=self._joins_labels)
         return alert_event(judged, event, performance_moved=moved, generator_url=self._source)

@@ -18,7 +18,8 @@ from stream_monitor.pipeline.forgetting import Forgetting
 from stream_monitor.pipeline.judging import Change, Judge
 from stream_monitor.pipeline.learning import Learner
 from stream_monitor.pipeline.messages import PaneDelta
-from stream_monitor.pipeline.outbox import Outbox, place_of
+from stream_monitor.pipeline.metric_events import place_of
+from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.pipeline.publishing import NewestKey, Publisher
 from stream_monitor.pipeline.series import (

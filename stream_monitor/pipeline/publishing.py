@@ -12,7 +12,8 @@ from stream_monitor.metrics.comparison import Comparison
 from stream_monitor.metrics.figure import Figure
 from stream_monitor.metrics.panes import label_figures, prediction_figures
 from stream_monitor.pipeline.learning import Learner
-from stream_monitor.pipeline.outbox import Events, Outbox, place_of
+from stream_monitor.pipeline.metric_events import Events, place_of
+from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.pipeline.series import Series
 from stream_monitor.windows.grid import Window
@@ -56,16 +57,16 @@ class Publisher:
 
     def publish(
         self, series: Series, basis: TimeBasis, window: Window, figures: Sequence[Figure], revision: int, now_ms: int
-    ) -> list[MetricEvent]:
-        """Put the figures of one revision into the outbox; returns their events, in the same order."""
+    ) -> Events:
+        """Put the figures of one revision into the outbox; returns what makes their events."""
         place = place_of(self._policy.name, series, basis, window)
         final = self._policy.allowed_lateness_ms == 0
         historical = self._policies.is_historical(window.end_ms, now_ms)
-        made = Events(place, revision=revision, final=final, historical=historical, emitted_ms=now_ms)
-        events = [made.of(figure) for figure in figures]
-        self._outbox.metrics.extend(events)
-        if series.is_overall and events and not historical:
-            self._keep(series.meta.version, basis, window, events)
+        events = Events(place, revision=revision, final=final, historical=historical, emitted_ms=now_ms)
+        if figures:
+            self._outbox.metrics.append((events, figures))
+        if series.is_overall and figures and not historical:
+            self._keep(series.meta.version, basis, window, [events.of(figure) for figure in figures])
         return events
 
     def _keep(self, version: str | None, basis: TimeBasis, window: Window, events: list[MetricEvent]) -> None:

@@ -26,6 +26,7 @@ from stream_monitor.kafka.stage import TP
 from stream_monitor.kafka.steps import Step
 from stream_monitor.pipeline.evaluate import EvaluateOutput, EvaluateSummary
 from stream_monitor.pipeline.ingest import IngestCounters
+from stream_monitor.pipeline.metric_events import MetricEvents
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 
 PANES = TP("panes", 0)
@@ -58,7 +59,7 @@ def metric(**changes: object) -> MetricEvent:
 
 def commit(*metrics: MetricEvent, limited: int = 0, partition: int = 0) -> EvaluateCommit:
     summary = EvaluateSummary({("m", "label"): 60_000}, ("m",), {"m": limited}, 0)
-    return EvaluateCommit(partition, EvaluateOutput(list(metrics), [], [], [], summary), {})
+    return EvaluateCommit(partition, EvaluateOutput(MetricEvents(others=metrics), [], [], [], summary), {})
 
 
 @dataclass
