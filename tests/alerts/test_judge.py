@@ -115,7 +115,7 @@ def test_metrics_without_p_value_need_the_effect_alone() -> None:
 )
 def test_selectors(selector: dict[str, str], matches: int) -> None:
     rule = RulePolicy("r", "csi", above=0.2, **selector)  # type: ignore[arg-type]
-    assert len(observe([rule], [window(csi("x", 0.1), csi("y", 0.1))], 0.05)) == matches
+    assert len(list(observe([rule], [window(csi("x", 0.1), csi("y", 0.1))], 0.05))) == matches
 
 
 def test_without_a_class_a_rule_is_about_the_macro_figure() -> None:
