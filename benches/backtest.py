@@ -9,7 +9,6 @@ With labels, half of the events are predictions and half their labels, a minute 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from typing import NamedTuple
 from benches.events import labels, predictions
 from benches.harness import Options, Result, bench_space, interleaved, over, python, ratio, result
 from benches.monitored import Monitored
+from benches.rss import resident
 
 
 class Run(NamedTuple):
@@ -53,6 +53,7 @@ def run(options: Options) -> Result:
                 "ingest_labels": lambda number: ingest(number, with_labels=True),
                 "backtest_labels": lambda number: backtest(configs[1], events // 2 * 2, *both),
             },
+            rounds=min(options.rounds, 3),
         )
     rate = {stage: [each.rate for each in runs] for stage, runs in found.items()}
     figures: dict[str, list[float]] = {f"{stage}: events/s": rates for stage, rates in rate.items()}
@@ -85,7 +86,7 @@ def backtest(config: Path, events: int, *files: Path) -> Run:
     whole = time.monotonic() - began
     if done.last["events"] != events:
         raise RuntimeError(f"backtest read {done.last['events']} events, expected {events}")
-    return Run(events / done.last["seconds"], events / whole, done.max_rss_bytes / 2**20, done.last["growth"])
+    return Run(events / done.last["seconds"], events / whole, done.last["peak_mib"], done.last["growth"])
 
 
 def main(config: str, folder: str, *files: str) -> None:
@@ -96,19 +97,20 @@ def main(config: str, folder: str, *files: str) -> None:
     setup = load_setup(Path(config))
     inputs = [Path(file) for file in files]
     half = sum(file.stat().st_size for file in inputs) // 2
-    read, early = 0, 0
+    read, early = 0, 0.0
 
     def advance(step: int) -> None:
         nonlocal read, early
         read += step
         if read <= half:
-            early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            early = resident("VmHWM")
 
     began = time.monotonic()
     report = run_backtest(setup, inputs[0], inputs[1] if len(inputs) > 1 else None, Path(folder), advance)
     seconds = time.monotonic() - began
-    growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / early
-    print(json.dumps({"events": report.predictions + report.labels, "seconds": seconds, "growth": growth}))
+    peak = resident("VmHWM")  # not ru_maxrss: that of the process which started this one is in it
+    events = report.predictions + report.labels
+    print(json.dumps({"events": events, "seconds": seconds, "peak_mib": peak, "growth": peak / early}))
 
 
 if __name__ == "__main__":

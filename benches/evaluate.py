@@ -33,14 +33,12 @@ def run(options: Options) -> Result:
     merged = {
         "20 events": few,
         "2,000 events": replace(few, events=2_000),
-        "20 events, 10 models": replace(few, models=10),
         "20 events, labels": replace(few, labels=True),
     }
     closed = {"no labels": whole, "labels": replace(whole, labels=True)}
     held = {
         "no labels": replace(whole, tumbling=False),
         "labels": replace(whole, tumbling=False, labels=True),
-        "labels, 5 min too": replace(whole, labels=True),
     }
     with tempfile.TemporaryDirectory(prefix="stream-monitor-bench-") as folder:
         bench = _Bench(Path(folder))

@@ -149,7 +149,6 @@ class Finished:
 
     stdout: str
     cpu_seconds: float
-    max_rss_bytes: int
 
     @property
     def last(self) -> Any:
@@ -187,8 +186,7 @@ def command(words: Sequence[str], *, timeout_s: float = 300, env: Mapping[str, s
             stderr.seek(0)
             told = stderr.read().decode(errors="replace")[-3_000:]
             raise RuntimeError(f"{' '.join(words[:4])} ended with {process.returncode}:\n{told}")
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    return Finished(stdout, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
+    return Finished(stdout, used.ru_utime + used.ru_stime)
 
 
 # --- for people -------------------------------------------------------------------------------------------------------
