@@ -1,46 +1,31 @@
-"""Which librdkafka properties a config may set.
+"""The `kafka:` section: names and values that may go to librdkafka, and what librdkafka itself says about them.
 
-Everything passes through but two groups. *Dangerous* ones make librdkafka load a library, run a command or swap the
-broker for a simulated one: a config file must not be able to execute code. *Owned* ones carry the exactly-once
-promise of the transactional loop; a different value would silently break the counts.
+Everything passes through but what kafka_refused.py names. A name must be spelled as librdkafka spells it: capitals,
+blanks around it or a NUL, at which C would end it, are refused and not mended, so that no spelling gets around a
+verdict. Values are scalars without a NUL.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
-from stream_monitor.app.problems import shown
+from stream_monitor.app.kafka_refused import (
+    JUDGED_FAMILIES,
+    PASSED_SECURITY,
+    reason_against,
+    together_against,
+    value_against,
+)
+from stream_monitor.app.problems import is_secret, shown
 from stream_monitor.errors import ConfigError, Problem
-from stream_monitor.kafka.policy import REFUSED
 
 _SCALARS = "a string, a number, true or false"
-
-_DANGEROUS = {
-    "plugin.library.paths": "it loads code into the process",
-    "ssl.engine.location": "it loads code into the process",
-    "ssl.engine.id": "it selects code to load into the process",
-    "ssl.providers": "it loads code into the process",
-    "sasl.kerberos.kinit.cmd": "it runs a shell command",
-}
-_DANGEROUS_PREFIXES = {"test.": "it replaces the broker by a simulated one"}
-
-# What librdkafka also knows under other names, or what the loop leaves at the client's default on purpose.
-_OWNED = {
-    "group.protocol.type": "the stages need the classic protocol's range assignor",
-    "group.remote.assignor": "the stages need the classic protocol's range assignor",
-    "auto.commit.enable": "offsets are committed in the stages' own transactions",
-    "auto.commit.interval.ms": "offsets are committed in the stages' own transactions",
-    "offset.store.method": "offsets are committed in the stages' own transactions",
-    "offset.store.path": "offsets are committed in the stages' own transactions",
-    "request.required.acks": "transactions need acks=all",
-    **REFUSED,
-}
-# Callbacks are objects of the embedding program, never values of a file.
-_CALLBACK_SUFFIXES = ("_cb", "_callback_data")
-_CALLBACKS = {"opaque", "logger", "on_commit", "on_delivery", "interceptors", "background_event_cb"}
+_NAME = re.compile(r"[a-z0-9._]+")
+_SPELLING = "a librdkafka property: lower-case letters, digits, dots and underscores"
 
 _OFTEN_MEANT = """
     bootstrap.servers security.protocol sasl.mechanism sasl.mechanisms sasl.username sasl.password ssl.ca.location
@@ -58,19 +43,31 @@ def property_problems(properties: Mapping[Any, object], path: str = "kafka") -> 
         if not isinstance(name, str):
             continue
         where = f"{path}.{name}"
-        key = name.strip().lower()
-        prefix = next((p for p in _DANGEROUS_PREFIXES if key.startswith(p)), None)
-        if key in _DANGEROUS or prefix:
-            reason = _DANGEROUS.get(key) or _DANGEROUS_PREFIXES[prefix or ""]
-            problems.append(Problem(where, shown(value, where), f"nothing: this property is refused because {reason}"))
-        elif key in _OWNED:
-            accepted = f"nothing: the monitor sets this property itself, {_OWNED[key]}"
-            problems.append(Problem(where, shown(value, where), accepted))
-        elif key in _CALLBACKS or key.endswith(_CALLBACK_SUFFIXES):
-            problems.append(Problem(where, shown(value, where), "nothing: callbacks cannot be set from a config"))
-        elif not isinstance(value, (str, int, float)):
-            problems.append(Problem(where, shown(value, where), _SCALARS))
+        if (accepted := _accepted_instead(name, value)) is not None:
+            problems.append(Problem(_printable(where), shown(value, where), accepted))
+    for name, accepted in together_against(properties).items():
+        problems.append(Problem(f"{path}.{name}", "both" if name in properties else "nothing", accepted))
     return problems
+
+
+def _accepted_instead(name: str, value: object) -> str | None:
+    key = re.sub(r"[^a-z0-9._]", "", name.lower())
+    if (refused := reason_against(key)) is not None:
+        return refused
+    if not _NAME.fullmatch(name):
+        return _SPELLING
+    if name.startswith(JUDGED_FAMILIES) and name not in PASSED_SECURITY:
+        near = get_close_matches(name, PASSED_SECURITY, n=1)
+        return f"a security property that is known{f'; did you mean {near[0]!r}?' if near else ''}"
+    if not isinstance(value, (str, int, float)):
+        return _SCALARS
+    if isinstance(value, str) and "\0" in value:
+        return "text without the character NUL"
+    return value_against(name, value)
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def unknown_property_problems(properties: Mapping[str, object], path: str = "kafka") -> list[Problem]:
@@ -94,7 +91,9 @@ def unknown_property_problems(properties: Mapping[str, object], path: str = "kaf
             if "No such configuration property" in reason:
                 near = get_close_matches(name, _OFTEN_MEANT, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                problems.append(Problem(where, shown(value, where), f"a librdkafka property{hint}"))
+                # A misspelled secret is one too.
+                found = shown(value, where) if near and not is_secret(near[0]) else "an unknown property"
+                problems.append(Problem(where, found, f"a librdkafka property{hint}"))
             elif "Invalid value" in reason or "outside allowed range" in reason or "value" in reason.lower():
                 problems.append(Problem(where, shown(value, where), reason))
             # Anything else depends on the other properties (a certificate without its key); the connection says it.

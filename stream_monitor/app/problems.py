@@ -18,7 +18,11 @@ from pydantic.fields import FieldInfo
 from stream_monitor.app.durations import ACCEPTED
 from stream_monitor.errors import Problem
 
-_SECRET = re.compile(r"password|secret|hash_key|token|webhook|authorization|headers|ssl\.key|credential", re.IGNORECASE)
+_SECRET = re.compile(
+    r"passw|passphrase|secret|hash_key|token|webhook|authorization|headers|ssl\.key|\.key\.pem|credential"
+    r"|basic_auth|oauthbearer\.(config|extensions)",
+    re.IGNORECASE,
+)
 _SHOWN = 80  # characters of a wrong value: enough to find it, too few to flood a terminal
 
 _VARIABLE = "STREAM_MONITOR_ and the keys on the way joined by __; entries of lists are numbered from 0"
@@ -39,12 +43,24 @@ def path_text(location: Location) -> str:
     return text or "(whole file)"
 
 
+def is_secret(path: str) -> bool:
+    """Whether what stands at this path, or below it, may be a secret, by its name."""
+    return _SECRET.search(path) is not None
+
+
 def shown(value: object, path: str = "") -> str:
     """A wrong value as an error may show it: short, one line, no secrets."""
-    if _SECRET.search(path):
+    if is_secret(path) or _holds_secret(value):
         return "a value that is not shown"
     text = "null" if value is None else repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _holds_secret(value: object) -> bool:
+    """A mapping or list at the wrong place may hold what would be a secret at the right one."""
+    if isinstance(value, Mapping):
+        return any(is_secret(str(key)) or _holds_secret(item) for key, item in value.items())
+    return isinstance(value, (list, tuple)) and any(map(_holds_secret, value))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
