@@ -133,6 +133,7 @@ class ModelFold:
             if mark is not None and mark >= window.end_ms + lateness:
                 if events:
                     self._outbox.too_late(place_of(self.name, series, basis, window), events, offset)
+                self._pass_over(basis, window.spec, mark - lateness)
                 continue
             alive = True
             closed = self.meta.closed.get((str(basis), window.spec.size_ms, window.spec.slide_ms))
@@ -143,6 +144,14 @@ class ModelFold:
             series.meta.dirty |= {key for key in series.meta.published if key[0] == "label" and key[3] + key[1] > start}
         self._touch_series(series)
         return alive
+
+    def _pass_over(self, basis: TimeBasis, spec: WindowSpec, over_ms: int) -> None:
+        """Where no window of this size has closed yet, none that ends by `over_ms` may: what it holds is too late. A
+        larger window can still take the pane, so the pane alone would not say so."""
+        key = (str(basis), spec.size_ms, spec.slide_ms)
+        if key not in self.meta.closed:
+            self.meta.closed[key] = pane_start(over_ms, spec.slide_ms)
+            self._touch()
 
     def _is_sampled(self, series: Series, start: int) -> bool:
         """True if detectors will ask for the pane's sample: they see each overall series' pane once, as it closes."""
