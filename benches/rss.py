@@ -38,7 +38,7 @@ def watched_python(*arguments: str, every_s: float = 0.5) -> Watched:
         peak = 0.0
         try:
             while process.poll() is None:
-                found = _status(process.pid)
+                found = memory_of(process.pid)
                 if "VmRSS" in found:
                     samples.append(Sample(time.monotonic() - began, found["VmRSS"]))
                     peak = max(peak, found["VmHWM"])
@@ -57,11 +57,11 @@ def watched_python(*arguments: str, every_s: float = 0.5) -> Watched:
 
 def resident(name: str = "VmRSS") -> float:
     """MiB of this process now; "VmHWM": the most so far."""
-    return _status(os.getpid())[name]
+    return memory_of(os.getpid())[name]
 
 
-def _status(pid: int) -> dict[str, float]:
-    """VmRSS and VmHWM in MiB; empty once the process is gone."""
+def memory_of(pid: int) -> dict[str, float]:
+    """VmRSS and VmHWM of a process in MiB; empty once it is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
