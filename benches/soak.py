@@ -45,11 +45,10 @@ GAUGES = (
     "streammonitor_join_state_entries",
     "streammonitor_join_state_bytes",
     "streammonitor_unflushed_bytes",
-    "streammonitor_client_queue_bytes",
 )
 COUNTERS = (
     "streammonitor_events_consumed_total",
-    "streammonitor_early_flushes_total",
+    "streammonitor_forced_flushes_total",
     "streammonitor_transactions_aborted_total",
 )
 _SAMPLE = re.compile(r"^(streammonitor_\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)

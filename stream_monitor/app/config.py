@@ -22,7 +22,8 @@ from stream_monitor.app.kafka_properties import property_problems
 from stream_monitor.app.model_config import ModelConfig, WindowConfig
 from stream_monitor.app.problems import did_you_mean, problems_of
 from stream_monitor.app.rule_config import RuleConfig
-from stream_monitor.app.section import Duration, PositiveDuration, Section, default
+from stream_monitor.app.section import Duration, PositiveDuration, Section, Size, default
+from stream_monitor.app.sizes import ACCEPTED as SIZES
 from stream_monitor.errors import ConfigError, Problem
 from stream_monitor.events.metric import window_label
 
@@ -63,6 +64,7 @@ class LimitsConfig(Section):
     max_series: int = default(1_000, "how many series a model may have, 1 or more", ge=1)
     max_event_bytes: int = default(1 << 20, "a whole number of bytes from 1,000 to 100,000,000", ge=1_000, le=10**8)
     max_features: int = default(2_000, "a whole number from 1 to 20,000", ge=1, le=20_000)
+    max_unflushed_bytes: Size = default("128MiB", f"{SIZES}, 1MiB or more", ge=1 << 20)
 
 
 class MonitorConfig(BaseSettings):

@@ -48,6 +48,8 @@ class IngestPublisher:
                 predictions=dict(counters.predictions),
                 joined=dict(counters.joined),
                 join_entries=commit.join_entries,
+                join_bytes=commit.join_bytes,
+                held_bytes=commit.held_bytes,
                 lag=self._lag,
                 processing_seconds=commit.processing_seconds,
                 latency={model: HistogramIncrement.counted(counts) for model, counts in counters.latency.items()},
@@ -181,6 +183,7 @@ def loop_worked(role: str, work: Work) -> LoopWorked:
         produced=work.produced,
         aborts=work.aborts,
         rebalances=work.rebalances,
+        forced={str(limit): count for limit, count in work.forced.items()},
     )
 
 

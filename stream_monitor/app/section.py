@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from stream_monitor.app.durations import ACCEPTED, parse_duration
+from stream_monitor.app.sizes import parse_size
 
 
 class Section(BaseModel):
@@ -27,6 +28,7 @@ def _positive(milliseconds: int) -> int:
 # Defaults are written as in YAML ("5m") and validated like it, so code and starter file read alike.
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[int, BeforeValidator(parse_duration), AfterValidator(_positive)]
+Size = Annotated[int, BeforeValidator(parse_size)]
 
 
 def _class_name(value: object) -> object:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -48,6 +49,8 @@ class WorkerView:
 
     committed_at: float
     join_entries: int | None
+    join_bytes: int | None
+    held_bytes: int
     lag: Mapping[tuple[str, int], int]
 
 
@@ -70,14 +73,18 @@ class Snapshot:
         for partition in sorted(self.partitions.values(), key=lambda view: view.committed_at):
             if partition.committed_at >= oldest:
                 found.update(_partition_gauges(partition))
-        entries: int | None = None
+        summed: Counter[str] = Counter()
         for worker in sorted(self.workers.values(), key=lambda view: view.committed_at):
             if worker.committed_at >= oldest:
                 found.update(_lag_gauges(worker.lag))
-                if worker.join_entries is not None:
-                    entries = (entries or 0) + worker.join_entries
-        if entries is not None:
-            found[names.JOIN_STATE_ENTRIES.name, ()] = float(entries)
+                for family, value in (
+                    (names.JOIN_STATE_ENTRIES, worker.join_entries),
+                    (names.JOIN_STATE_BYTES, worker.join_bytes),
+                    (names.UNFLUSHED_BYTES, worker.held_bytes),
+                ):
+                    if value is not None:
+                        summed[family.name] += value
+        found.update({(name, ()): float(value) for name, value in summed.items()})
         return found
 
     def counters(self, family: names.Family) -> Mapping[Labels, float]:
@@ -185,7 +192,13 @@ def _with_ingest(snapshot: Snapshot, committed: IngestCommitted) -> Snapshot:
     if committed.processing_seconds:
         observed = HistogramIncrement.of(committed.processing_seconds, names.PROCESSING_BUCKETS)
         totals = totals.observe(names.EVENT_PROCESSING, {(): observed})
-    worker = WorkerView(committed.committed_at, committed.join_entries, dict(committed.lag))
+    worker = WorkerView(
+        committed.committed_at,
+        committed.join_entries,
+        committed.join_bytes,
+        committed.held_bytes,
+        dict(committed.lag),
+    )
     return replace(snapshot, totals=totals, workers={**snapshot.workers, committed.worker: worker})
 
 
@@ -196,6 +209,7 @@ def _with_loop(totals: Totals, worked: LoopWorked) -> Totals:
     # Also when they are 0: a rate needs the sample before the first.
     totals = totals.count(names.TRANSACTIONS_ABORTED, {(role,): worked.aborts})
     totals = totals.count(names.REBALANCES, {(role,): worked.rebalances})
+    totals = totals.count(names.FORCED_FLUSHES, {(role, limit): n for limit, n in worked.forced.items()})
     batches = HistogramIncrement.of(worked.batches, names.BATCH_BUCKETS)
     totals = totals.observe(names.LOOP_BATCH, {(role,): batches})
     transactions = HistogramIncrement.of(worked.transactions, names.TRANSACTION_BUCKETS)

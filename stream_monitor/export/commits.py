@@ -82,6 +82,7 @@ class LoopWorked:
     produced       topic → messages written and committed
     aborts         transactions given up
     rebalances     times that partitions were assigned
+    forced         limit → flushes made before they were due because it was reached
     """
 
     role: str
@@ -91,6 +92,7 @@ class LoopWorked:
     produced: Mapping[str, int] = field(default_factory=dict)
     aborts: int = 0
     rebalances: int = 0
+    forced: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ class IngestCommitted:
     predictions          (model, version) → predictions counted
     joined               (model, outcome) → labels
     join_entries         entries in this worker's join stores now; null where it has none
+    join_bytes           their bytes on disk; null where it has none
+    held_bytes           memory of what waited for the commit, roughly
     lag                  (topic, partition) → messages behind, for all partitions it owns now
     processing_seconds   one observation a batch, from read to commit
     latency              model → increments over pipeline.latency.BOUNDS_SECONDS
@@ -142,6 +146,8 @@ class IngestCommitted:
     predictions: Mapping[tuple[str, str], int] = field(default_factory=dict)
     joined: Mapping[tuple[str, str], int] = field(default_factory=dict)
     join_entries: int | None = None
+    join_bytes: int | None = None
+    held_bytes: int = 0
     lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
     processing_seconds: Sequence[float] = ()
     latency: Mapping[str, HistogramIncrement] = field(default_factory=dict)

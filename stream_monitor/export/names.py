@@ -115,6 +115,11 @@ LABELS_JOINED = _counter(
     "labels_joined_total", "Labels by outcome of the join with their prediction.", "model_name", "outcome"
 )
 JOIN_STATE_ENTRIES = _gauge("join_state_entries", "Entries in the local join stores of this process.")
+JOIN_STATE_BYTES = _gauge("join_state_bytes", "Bytes on disk of the local join stores of this process.")
+UNFLUSHED_BYTES = _gauge(
+    "unflushed_bytes",
+    "Memory, roughly, of what waited for the last commit of ingest; at limits.max_unflushed_bytes it is flushed.",
+)
 LABEL_DELAY = _histogram(
     "label_delay_seconds",
     "Event time from a prediction to its label; a label before its prediction counts as 0.",
@@ -155,6 +160,12 @@ TRANSACTIONS_ABORTED = _counter(
     "transactions_aborted_total", "Transactions given up; what they held is read and done again.", "role"
 )
 MESSAGES_PRODUCED = _counter("messages_produced_total", "Messages written to a topic and committed.", "role", "topic")
+FORCED_FLUSHES = _counter(
+    "forced_flushes_total",
+    "Flushes made before they were due because what was folded (memory) or read (messages) had reached its limit.",
+    "role",
+    "limit",
+)
 REBALANCES = _counter("rebalances_total", "Times that partitions were assigned to a stage.", "role")
 GC_PAUSE = _counter(
     "gc_pause_seconds_total", "Time in which Python's garbage collector stopped the process.", "generation"
@@ -179,6 +190,8 @@ FAMILIES: tuple[Family, ...] = (
     ALERT_ACTIVE,
     LABELS_JOINED,
     JOIN_STATE_ENTRIES,
+    JOIN_STATE_BYTES,
+    UNFLUSHED_BYTES,
     LABEL_DELAY,
     EVENT_PROCESSING,
     CONSUMER_LAG,
@@ -189,6 +202,7 @@ FAMILIES: tuple[Family, ...] = (
     TRANSACTION,
     TRANSACTIONS_ABORTED,
     MESSAGES_PRODUCED,
+    FORCED_FLUSHES,
     REBALANCES,
     GC_PAUSE,
     GC_COLLECTIONS,

@@ -5,15 +5,21 @@ Dropping the overlay undoes everything since the commit; `changes` is what the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from stream_monitor.join.store import Floors, JoinStore, add_floors
 
+_ENTRY_BYTES = 220  # of a key and an entry beside the entry's own bytes: two objects, the id, a place in the table
+
 
 class Overlay:
-    """One overlay serves all partitions of a worker."""
+    """One overlay serves all partitions of a worker.
+
+    `held_bytes`: what it holds, roughly; an entry that is changed again counts again.
+    """
 
     def __init__(self, store: JoinStore) -> None:
+        self.held_bytes = 0
         self._store = store
         self._entries: dict[int, dict[bytes, bytes]] = {}
         self._floors: dict[int, dict[int, Floors]] = {}
@@ -31,9 +37,10 @@ class Overlay:
         return found
 
     def put(
-        self, partition: int, keys: Iterable[bytes], entries: Iterable[bytes], floors: Mapping[int, Floors]
+        self, partition: int, keys: Iterable[bytes], entries: Collection[bytes], floors: Mapping[int, Floors]
     ) -> None:
         """Change entries; `floors` are the offsets they need, by their expires_ms."""
+        self.held_bytes += sum(map(len, entries)) + _ENTRY_BYTES * len(entries)
         self._entries.setdefault(partition, {}).update(zip(keys, entries, strict=True))
         add_floors(self._floors.setdefault(partition, {}), floors)
 
@@ -43,6 +50,8 @@ class Overlay:
 
     def drop(self, partition: int | None = None) -> None:
         """Forget the changes of one partition, or of all."""
+        if partition is None or self._entries.keys() <= {partition}:
+            self.held_bytes = 0  # else it stays too high until the next flush, which is soon
         for known in (self._entries, self._floors):
             if partition is None:
                 known.clear()

@@ -68,6 +68,9 @@ class JoinStore(Protocol):
     def entries(self, partition: int) -> int:
         """How many entries the table holds."""
 
+    def disk_bytes(self, partition: int) -> int:
+        """Bytes of the table on disk, without what is in memory only; 0 where none is on disk."""
+
     def reset(self, partition: int) -> None:
         """Forget the table, positions included (it will be rebuilt from Kafka)."""
 
@@ -145,6 +148,9 @@ class MemoryStore:
 
     def entries(self, partition: int) -> int:
         return len(self._table(partition).entries)
+
+    def disk_bytes(self, partition: int) -> int:
+        return 0
 
     def reset(self, partition: int) -> None:
         self._tables.pop(partition, None)

@@ -152,6 +152,10 @@ class EvaluateStage:
             owned.restored = owned.fold.newest_events()
         return owned.fold
 
+    def is_full(self) -> bool:
+        """Never: a flush lets go of nothing but what is written."""
+        return False
+
     def is_awaited(self) -> bool:
         return any(owned.fold is not None and owned.fold.is_awaited() for owned in self._owned.values())
 

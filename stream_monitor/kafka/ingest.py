@@ -40,11 +40,14 @@ from stream_monitor.reference.profile import Profile
 @dataclass(frozen=True, slots=True)
 class IngestCommit:
     """What one commit added. `processing_seconds`: one observation a batch, from its reading to the commit;
-    `join_entries`: entries in all stores of this worker now, None where it keeps none."""
+    `join_entries`: entries in all stores of this worker now, `join_bytes`: their size on disk, None where it keeps
+    none; `held_bytes`: memory of what waited for the commit, roughly."""
 
     counters: IngestCounters
     processing_seconds: tuple[float, ...]
     join_entries: int | None
+    join_bytes: int | None = None
+    held_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,9 @@ class IngestStage:
     def is_awaited(self) -> bool:
         return self._fold.is_awaited()
 
+    def is_full(self) -> bool:
+        return self._fold.is_full()
+
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
         self._spans = spans
         by_role = {(self._roles[tp.topic], tp.partition): span for tp, span in spans.items()}
@@ -169,14 +175,16 @@ class IngestStage:
         return metadata(floor, self._spans[TP(topic, partition)])
 
     def committed(self) -> None:
+        held = self._fold.held_bytes()
         self._fold.committed()
         now = time.monotonic()
         entries = sum(self._store.entries(p) for p in self._owned) if self._stored else None
+        size = sum(self._store.disk_bytes(p) for p in self._owned) if self._stored else None
         waited = tuple(now - at for at in self._read_at)
         self._read_at.clear()
         if self._flush is not None:
             self._rejected.say(self._flush.dead_letters, now)
-            self._on_commit(IngestCommit(self._flush.counters, waited, entries))
+            self._on_commit(IngestCommit(self._flush.counters, waited, entries, size, held))
         self._flush = None
         self._adopt(dict(self._profiles.poll()) if self._profiles is not None else {})
 

@@ -111,6 +111,9 @@ class RocksJoinStore:
     def entries(self, partition: int) -> int:
         return self._table(partition).entries
 
+    def disk_bytes(self, partition: int) -> int:
+        return self._table(partition).disk_bytes()
+
     def reset(self, partition: int) -> None:
         self.release(partition)
         shutil.rmtree(self._path(partition), ignore_errors=True)
@@ -227,6 +230,9 @@ class _Table:
 
     def floors(self) -> dict[Role, int]:
         return lowest({moment: granule.floors for moment, granule in self._granules.items()})
+
+    def disk_bytes(self) -> int:
+        return self._db.property_int_value("rocksdb.total-sst-files-size") or 0
 
     def _look_up(self, keys: list[bytes]) -> list[bytes | None]:
         found: list[bytes | None] = self._db.get(keys)

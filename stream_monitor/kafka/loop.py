@@ -118,7 +118,10 @@ class Loop:
                 if batch := self._intake.take(messages):
                     self._stage.process(batch)
             now_ms = self._now_ms()
-            due = pace.is_due(now_ms, unflushed=self._tally.unflushed.total())
+            forced = pace.forced(unflushed=self._tally.unflushed.total(), is_full=self._stage.is_full())
+            if forced is not None:
+                self._tally.forced[forced] += 1
+            due = forced is not None or pace.is_due(now_ms)
             early = not due and pace.is_early(now_ms, read=len(messages), is_awaited=self._stage.is_awaited)
             if due or early:
                 self._watch_ends(now_ms)

@@ -1,4 +1,5 @@
-"""When the loop flushes: every interval, when much is unflushed, and early where somebody waits for it.  Pure.
+"""When the loop flushes: every interval, at once when too much is unflushed, and early where somebody waits for it.
+Pure.
 
 Early flushes keep away from each other by a gap, and by four times what the last one took, so that they take at most a
 fifth of the time; a worker that is behind its topics makes none.  Times are ms of one clock, which may be set back.
@@ -7,10 +8,18 @@ fifth of the time; a worker that is behind its topics makes none.  Times are ms 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 
 from stream_monitor.kafka.policy import LoopPolicy
 
 _REST = 4
+
+
+class Forced(StrEnum):
+    """The limit that made a flush necessary before it was due."""
+
+    MESSAGES = "messages"  # LoopPolicy.max_unflushed_messages
+    MEMORY = "memory"  # the stage says that it is full
 
 
 class Pace:
@@ -25,9 +34,15 @@ class Pace:
         """How long reading may wait for a batch to fill."""
         return max(0, min(self._policy.batch_wait_ms, self._next_ms - now_ms)) / 1_000
 
-    def is_due(self, now_ms: int, *, unflushed: int) -> bool:
+    def forced(self, *, unflushed: int, is_full: bool) -> Forced | None:
+        """`unflushed`: messages read since the last flush; `is_full`: of the stage."""
+        if is_full:
+            return Forced.MEMORY
+        return Forced.MESSAGES if unflushed >= self._policy.max_unflushed_messages else None
+
+    def is_due(self, now_ms: int) -> bool:
         set_back = self._next_ms - now_ms > self._policy.flush_interval_ms
-        return unflushed >= self._policy.max_unflushed_messages or now_ms >= self._next_ms or set_back
+        return now_ms >= self._next_ms or set_back
 
     def is_early(self, now_ms: int, *, read: int, is_awaited: Callable[[], bool]) -> bool:
         """Whether to flush although none is due. `read`: messages of the last batch; a full one means that more wait,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stream_monitor.kafka.pace import Forced
 from stream_monitor.kafka.stage import TP
 from stream_monitor.kafka.steps import Step
 
@@ -15,7 +16,8 @@ class Work:
     """What the loop did since the snapshot before: increments, which include work that was aborted and done again.
 
     `seconds` by step are all the time that passed; `batches` has the messages of each batch handed to the stage,
-    `transactions` the seconds of each committed transaction; `produced` counts records of committed ones by topic.
+    `transactions` the seconds of each committed transaction; `produced` counts records of committed ones by topic;
+    `forced` counts flushes made before they were due, by the limit that was reached.
     """
 
     seconds: Mapping[Step, float] = field(default_factory=dict)
@@ -24,6 +26,7 @@ class Work:
     produced: Mapping[str, int] = field(default_factory=dict)
     aborts: int = 0
     rebalances: int = 0
+    forced: Mapping[Forced, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Tally:
         self.rebalances = 0
         self.aborts_in_a_row = 0
         self.batches: list[int] = []
+        self.forced: Counter[Forced] = Counter()
         self._aborts = 0
         self._commits = 0
         self._committed_at_ms: int | None = None
@@ -101,7 +105,9 @@ class Tally:
             self._produced,
             self._aborts - self._shown_aborts,
             self.rebalances - self._shown_rebalances,
+            self.forced,
         )
+        self.forced = Counter()
         self.batches, self._transactions, self._produced = [], [], Counter()
         self._shown_aborts, self._shown_rebalances = self._aborts, self.rebalances
         return work

@@ -80,6 +80,9 @@ class Stage(Protocol):
     def is_awaited(self) -> bool:
         """Whether somebody waits for what is folded: the loop then flushes early. Asked after every batch, so cheap."""
 
+    def is_full(self) -> bool:
+        """Whether the overlay has reached its limit: the loop then flushes at once. Asked after every batch."""
+
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> Sequence[Outgoing]:
         """What this flush emits; `spans`: offsets [start, end) read since the last commit of every owned partition,
         `end` being committed with it. Called again, with a new overlay, after an abort.

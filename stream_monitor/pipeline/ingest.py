@@ -215,10 +215,20 @@ class IngestFold:
         """True if what was read since the last flush may let a window close."""
         return self._window_ends.passed(self._horizon.newest)
 
+    def held_bytes(self) -> int:
+        """Memory of what waits for the next flush, roughly: panes and join entries."""
+        return self._book.held_bytes() + self._overlay.held_bytes
+
+    def is_full(self) -> bool:
+        """True if a flush must not wait for more: what is held has reached its limit."""
+        return self.held_bytes() >= self._policies.max_unflushed_bytes
+
     def is_decisive(self) -> bool:
-        """True if a flush now may close windows or make events too late, or lets many rejects go; else the next one
-        will do as well."""
-        return len(self._dead) >= _MANY_REJECTS or self._window_ends.decided(self._horizon.newest)
+        """True if a flush now may close windows or make events too late, or lets go of much; else the next one will do
+        as well."""
+        if len(self._dead) >= _MANY_REJECTS or self.is_full():
+            return True
+        return self._window_ends.decided(self._horizon.newest)
 
     def flush(self, now_ms: int, spans: Mapping[tuple[str, int], Span], counts: Mapping[str, int]) -> IngestFlush:
         """What was folded since the last commit. `spans`: by (role, partition), every owned one; `counts`: partitions

@@ -62,6 +62,7 @@ class Policies:
     target_false_alarms_per_day: float = 0.1
     max_models: int = 100
     max_series: int = 1_000
+    max_unflushed_bytes: int = 128 << 20
     panes_partitions: int = 4
     idle_timeout_ms: int = 30_000
     progress_timeout_ms: int = 15_000

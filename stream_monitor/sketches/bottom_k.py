@@ -59,6 +59,11 @@ class BottomK:
     def is_empty(self) -> bool:
         return not self.entries
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory, roughly: as if all ids were as long as the first."""
+        return 150 + len(self.entries) * (320 + len(self.entries[0].prediction_id)) if self.entries else 150
+
     def add_many(
         self,
         prediction_ids: Sequence[str],

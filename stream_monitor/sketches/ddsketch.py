@@ -52,6 +52,11 @@ class DDSketch:
     def is_empty(self) -> bool:
         return self._counts.size == 0
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory, roughly."""
+        return 250 + self._counts.nbytes
+
     def update(self, values: NDArray[np.float64]) -> None:
         """Adds values; infinities count as ±1e12. The caller removes NaN (ValueError)."""
         if len(values) == 0:

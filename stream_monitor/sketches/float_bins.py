@@ -52,6 +52,11 @@ class FloatBins:
         return self.level == 0
 
     @property
+    def held_bytes(self) -> int:
+        """Memory, roughly."""
+        return 300 + 2 * self._counts.nbytes
+
+    @property
     def counts(self) -> Counts:
         """Occupied bins' counts, in the order of `lows`."""
         return self._counts

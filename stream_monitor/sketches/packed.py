@@ -6,6 +6,7 @@ Promises: a pane's bytes begin with the format version; FormatError for those of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -35,6 +36,20 @@ class PackedPredictions(msgspec.Struct, array_like=True, frozen=True, forbid_unk
 
     def to_bytes(self) -> bytes:
         return pack(PANE_VERSION, *astuple(self))
+
+    def split(self, most: int) -> Iterator[PackedPredictions]:
+        """Panes whose sum is this one, each with raw features of at most `most` bytes, or a single larger one."""
+        groups: list[dict[str, bytes]] = [{}]
+        size = 0
+        for name, feature in (self.raw or {}).items():
+            size += len(name) + len(feature)
+            if size > most and groups[-1]:
+                groups.append({})
+                size = len(name) + len(feature)
+            groups[-1][name] = feature
+        yield self if self.raw is None else replace(self, raw=groups[0])
+        for raw in groups[1:]:
+            yield PackedPredictions(0, 0, {}, raw, False, None, None, None)
 
 
 class PackedLabels(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

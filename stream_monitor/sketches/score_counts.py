@@ -42,6 +42,11 @@ class ScoreCounts:
     def is_empty(self) -> bool:
         return not self.counts
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory, roughly."""
+        return 200 + sum(200 + counts.nbytes for counts in self.counts.values())
+
     def update(
         self,
         class_: str,

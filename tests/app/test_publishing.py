@@ -11,6 +11,7 @@ from stream_monitor.export.board import Board
 from stream_monitor.export.names import (
     EVENTS_CONSUMED,
     EVENTS_REJECTED,
+    FORCED_FLUSHES,
     LOOP_BATCH,
     LOOP_SECONDS,
     MESSAGES_PRODUCED,
@@ -21,6 +22,7 @@ from stream_monitor.export.names import (
 )
 from stream_monitor.kafka.evaluate import EvaluateCommit
 from stream_monitor.kafka.ingest import IngestCommit
+from stream_monitor.kafka.pace import Forced
 from stream_monitor.kafka.snapshot import LoopSnapshot, Work
 from stream_monitor.kafka.stage import TP
 from stream_monitor.kafka.steps import Step
@@ -147,7 +149,7 @@ def test_what_both_loops_did_adds_up_by_role_commit_or_not() -> None:
     evaluating = Evaluating()
     board = evaluating.board
     ingest = IngestPublisher(board, {})
-    work = Work({Step.DRAIN: 0.5, Step.WAIT: 2.0}, [5_000, 20], [0.004, 0.3], {"panes": 3}, 1, 1)
+    work = Work({Step.DRAIN: 0.5, Step.WAIT: 2.0}, [5_000, 20], [0.004, 0.3], {"panes": 3}, 1, 1, {Forced.MEMORY: 2})
     for _ in range(2):
         ingest.on_snapshot(LoopSnapshot(commits=1, work=work))
     evaluating.publisher.on_snapshot(LoopSnapshot(work=work))  # of an assignment
@@ -160,6 +162,7 @@ def test_what_both_loops_did_adds_up_by_role_commit_or_not() -> None:
     }
     assert snapshot.counters(MESSAGES_PRODUCED) == {("ingest", "panes"): 6, ("evaluate", "panes"): 3}
     assert snapshot.counters(TRANSACTIONS_ABORTED) == {("ingest",): 2, ("evaluate",): 1}
+    assert snapshot.counters(FORCED_FLUSHES) == {("ingest", "memory"): 4, ("evaluate", "memory"): 2}
     assert snapshot.counters(REBALANCES) == {("ingest",): 2, ("evaluate",): 1}
     assert (snapshot.histograms(LOOP_BATCH)["ingest",].total, snapshot.histograms(TRANSACTION)["ingest",].total) == (
         10_040,

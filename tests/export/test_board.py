@@ -116,18 +116,23 @@ def test_after_a_restore_the_stage_says_what_fires_and_what_it_leaves_out_has_re
     assert gauges(board, names.ALERT_ACTIVE) == {("credit", "input-drift", "warning"): 0.0}
 
 
-def test_lag_and_join_entries_are_those_of_the_last_commits_of_living_workers() -> None:
+def test_lag_and_what_is_held_are_those_of_the_last_commits_of_living_workers() -> None:
     clock = Clock()
     board = Board(clock=clock)
     board.publish_ingest(
-        IngestCommitted(100.0, "a", lag={("predictions", 0): 7, ("predictions", 1): 8}, join_entries=5)
+        IngestCommitted(100.0, "a", lag={("predictions", 0): 7, ("predictions", 1): 8}, join_entries=5, join_bytes=50)
     )
-    board.publish_ingest(IngestCommitted(100.0, "b", lag={("predictions", 2): 1}, join_entries=6))
-    board.publish_ingest(IngestCommitted(101.0, "a", lag={("predictions", 0): 0}, join_entries=4))
+    board.publish_ingest(
+        IngestCommitted(100.0, "b", lag={("predictions", 2): 1}, join_entries=6, join_bytes=60, held_bytes=3)
+    )
+    board.publish_ingest(
+        IngestCommitted(101.0, "a", lag={("predictions", 0): 0}, join_entries=4, join_bytes=40, held_bytes=2)
+    )
     assert gauges(board, names.CONSUMER_LAG) == {("predictions", "0"): 0.0, ("predictions", "2"): 1.0}
-    assert gauges(board, names.JOIN_STATE_ENTRIES) == {(): 10.0}
+    held = (names.JOIN_STATE_ENTRIES, names.JOIN_STATE_BYTES, names.UNFLUSHED_BYTES)
+    assert [gauges(board, family)[()] for family in held] == [10.0, 100.0, 5.0]
     board.drop_worker("b")
-    assert gauges(board, names.JOIN_STATE_ENTRIES) == {(): 4.0}
+    assert [gauges(board, family)[()] for family in held] == [4.0, 40.0, 2.0]
 
 
 def test_ingest_counts_add_up() -> None:

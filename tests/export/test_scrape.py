@@ -66,7 +66,7 @@ def full_board() -> Board:
         )
     )
     publish_ingest(board)
-    board.publish_loop(LoopWorked("ingest", {"process": 0.25}, [5_000, 7], [0.02], {"panes": 3}, 1, 1))
+    board.publish_loop(LoopWorked("ingest", {"process": 0.25}, [5_000, 7], [0.02], {"panes": 3}, 1, 1, {"memory": 1}))
     board.count_reaction("webhook", "done")
     return board
 
@@ -81,6 +81,8 @@ def publish_ingest(board: Board) -> None:
             predictions={("credit", "1"): 2},
             joined={("credit", "joined"): 1},
             join_entries=1,
+            join_bytes=70,
+            held_bytes=900,
             lag={("predictions", 0): 5},
             processing_seconds=[0.1],
             latency={"credit": increment},

@@ -65,6 +65,9 @@ class CountingStage:
     def is_awaited(self) -> bool:
         return False
 
+    def is_full(self) -> bool:
+        return False
+
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
         return [
             OutRecord(self.output, str(tp).encode(), json.dumps([*tp, seen[0], seen[-1], len(seen)]).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from stream_monitor.kafka.evaluate import EvaluateSettings, EvaluateStage, evaluate_policy
 from stream_monitor.kafka.ingest import IngestSettings, IngestStage, ingest_policy
 from stream_monitor.kafka.loop import Loop
+from stream_monitor.kafka.pace import Forced
 from stream_monitor.kafka.stage import TP
 from stream_monitor.kafka.topics import TopicNames, create_topics, require, topic_specs
 from tests.broker.topics import TopicSpace
@@ -36,6 +38,27 @@ def test_what_somebody_waits_for_is_committed_before_the_interval_is_over(topics
             wait_for(lambda at=sent: raised or loop.snapshot.positions == {TP(source, 0): at})
         assert loop.snapshot.commits == 2
     assert not raised
+
+
+def test_what_has_reached_its_limit_is_committed_at_once_and_counted(topics: TopicSpace) -> None:
+    source, output = topics.create("in"), topics.create("out")
+    forced: Counter[Forced] = Counter()
+
+    class Full(CountingStage):
+        def is_full(self) -> bool:
+            return sum(map(len, self.overlay.values())) >= 10
+
+    loop = Loop(
+        Full(output),
+        replace(policy_for(topics, source), flush_interval_ms=HOUR_MS),
+        on_snapshot=lambda snapshot: forced.update(snapshot.work.forced),
+    )
+    with running(loop) as raised:
+        for sent in (10, 20):
+            topics.produce(source, [b"x"] * 10)
+            wait_for(lambda at=sent: raised or loop.snapshot.positions == {TP(source, 0): at})
+    assert not raised
+    assert forced == {Forced.MEMORY: 2}
 
 
 def test_a_window_that_the_newest_event_closes_is_published_at_once(topics: TopicSpace) -> None:

@@ -108,6 +108,15 @@ def test_partitions_do_not_mix_and_keep_their_data_when_released(tmp_path: Path)
     assert (store.get_many(1, [b"a"]), store.positions(1), store.entries(1)) == ([None], {}, 0)
 
 
+def test_the_size_on_disk_is_known(tmp_path: Path) -> None:
+    store, memory = RocksJoinStore(tmp_path), MemoryStore()
+    assert (store.disk_bytes(1), memory.disk_bytes(1)) == (0, 0)
+    put(store, 1, {f"id-{i}".encode(): entry("x" * 100, 60_000) for i in range(1_000)}, {}, None)
+    store.release(1)  # what was in memory only is written when the table is opened again
+    assert 10_000 < store.disk_bytes(1) < 200_000
+    store.close()
+
+
 def test_floors_rise_when_the_entries_that_need_them_expire(tmp_path: Path) -> None:
     store = RocksJoinStore(tmp_path)
     put(store, 0, {b"a": entry("a", 100, 5), b"b": entry("b", 200, 9, 3)}, {}, None)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_monitor.kafka.pace import Pace
+from stream_monitor.kafka.pace import Forced, Pace
 from stream_monitor.kafka.policy import LoopPolicy
 
 POLICY = LoopPolicy(
@@ -20,24 +20,30 @@ def not_asked() -> bool:
     raise AssertionError("asked in vain")
 
 
-def test_a_flush_is_due_after_the_interval_or_when_much_is_unflushed() -> None:
+def test_a_flush_is_due_after_the_interval() -> None:
+    pace = Pace(POLICY, 5_000)
+    assert not pace.is_due(5_999)
+    assert pace.is_due(6_000)
+
+
+def test_a_flush_is_forced_by_the_number_of_messages_and_by_a_full_stage() -> None:
     pace = Pace(replace(POLICY, max_unflushed_messages=100), 5_000)
-    assert not pace.is_due(5_999, unflushed=99)
-    assert pace.is_due(6_000, unflushed=0)
-    assert pace.is_due(5_001, unflushed=100)
+    assert pace.forced(unflushed=99, is_full=False) is None
+    assert pace.forced(unflushed=100, is_full=False) is Forced.MESSAGES
+    assert pace.forced(unflushed=1, is_full=True) is Forced.MEMORY
 
 
 def test_the_interval_runs_from_the_begin_of_a_flush() -> None:
     pace = Pace(POLICY, 0)
     pace.flushed(1_000, 1_300, early=False)
-    assert not pace.is_due(1_999, unflushed=0)
-    assert pace.is_due(2_000, unflushed=0)
+    assert not pace.is_due(1_999)
+    assert pace.is_due(2_000)
 
 
 def test_a_clock_set_back_makes_a_flush_due_and_early_ones_possible() -> None:
     pace = Pace(POLICY, 100_000)
     pace.flushed(100_000, 100_010, early=True)
-    assert pace.is_due(50_000, unflushed=0)
+    assert pace.is_due(50_000)
     pace.flushed(50_000, 50_010, early=False)
     assert not pace.is_early(50_209, read=0, is_awaited=not_asked)
     assert pace.is_early(50_210, read=0, is_awaited=YES)
