@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -22,11 +22,13 @@ DRAIN_S = 60.0  # longest a part may take to commit what it holds; then the proc
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`run` blocks until its event is set, or raises; `ready` may be called from any thread."""
+    """`run` blocks until its event is set, or raises. A part is ready once `ready` holds and all that `conditions`
+    names; any thread may ask."""
 
     name: str
     run: Callable[[threading.Event], None]
     ready: Callable[[], bool] = lambda: True
+    conditions: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
 
 
 class _Thread(threading.Thread):

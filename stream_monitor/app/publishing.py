@@ -84,12 +84,23 @@ class EvaluatePublisher:
         self._shown: set[int] = set()  # partitions that the board has seen since they were assigned
         self._waiting: list[EvaluateCommit] = []
         self._commits = 0
+        self._held: set[int] = set()
         self.committed = False
+
+    @property
+    def knows_schemas(self) -> bool:
+        """False while a partition waits for a profile."""
+        return not self._held
 
     def on_commit(self, commit: EvaluateCommit) -> None:
         self._waiting.append(commit)
+        if commit.output.summary.held:
+            self._held.add(commit.partition)
+        else:
+            self._held.discard(commit.partition)
 
     def on_revoked(self, partitions: Sequence[int]) -> None:
+        self._held.difference_update(partitions)
         for partition in partitions:
             self._board.drop_partition(partition)
             self._shown.discard(partition)

@@ -85,7 +85,7 @@ def serve(setup: Setup, parts: Sequence[Part], board: Board, stop: threading.Eve
         server = MonitoringServer(
             http_policy(setup, port),
             registry_of(board, garbage, version=__version__),
-            ready={part.name: part.ready for part in parts},
+            ready={name: holds for part in parts for name, holds in {part.name: part.ready, **part.conditions}.items()},
             healthy={"running": lambda: not stop.is_set()},
         )
         server.start()

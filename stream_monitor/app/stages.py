@@ -79,7 +79,7 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
         )
         Loop(stage, policy, on_snapshot=publisher.on_snapshot).run(stop)
 
-    return Part("evaluate", run, lambda: publisher.committed)
+    return Part("evaluate", run, lambda: publisher.committed, {"unknown-schema": lambda: publisher.knows_schemas})
 
 
 def _counts(setup: Setup) -> dict[str, int]:

@@ -89,6 +89,7 @@ class _Owned:
         self.head: Head | None = None  # of the transaction under way
         self.output: EvaluateOutput | None = None
         self.restored: Sequence[MetricEvent] = ()  # until the first commit
+        self.stopped = False  # at a message whose schema is not known, and that was not said yet
 
     @property
     def flushes(self) -> int:
@@ -130,12 +131,17 @@ class EvaluateStage:
         self._owned = {}
         self._on_revoked([tp.partition for tp in partitions])
 
-    def process(self, batch: list[Run]) -> None:
+    def process(self, batch: list[Run]) -> Mapping[TP, int]:
+        held: dict[TP, int] = {}
         for run in batch:
-            partition = run.tp.partition
-            fold = self._restored(partition, self._owned[partition])
+            owned = self._owned[run.tp.partition]
+            fold = self._restored(run.tp.partition, owned)
             for offset, message in zip(run.offsets, run.messages, strict=True):
-                fold.apply(message.value() or b"", offset, message.timestamp()[1])
+                if not fold.apply(message.value() or b"", offset, message.timestamp()[1]):
+                    held.setdefault(run.tp, offset)
+                    owned.stopped = True
+                    break
+        return held
 
     def _restored(self, partition: int, owned: _Owned) -> EvaluateFold:
         if owned.fold is None:
@@ -167,7 +173,8 @@ class EvaluateStage:
             fold.tick(now_ms)
             output = fold.drain()
             touched = any(key not in _ALWAYS_WRITTEN for key, _ in output.state)
-            if span.end == span.start and not (touched or output.metrics or output.alerts or output.profiles):
+            news = touched or output.metrics or output.alerts or output.profiles or owned.stopped
+            if span.end == span.start and not news:
                 continue
             owned.output = output
             owned.head = Head(FORMAT, span.end, owned.flushes + 1)
@@ -211,6 +218,7 @@ class EvaluateStage:
             commit = EvaluateCommit(partition, owned.output, owned.fold.active_alerts(), owned.restored)
             owned.head = owned.output = None
             owned.restored = ()
+            owned.stopped = False
             self._on_commit(commit)
 
     def aborted(self) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -33,7 +33,7 @@ from stream_monitor.kafka.pace import Pace
 from stream_monitor.kafka.policy import LoopPolicy, consumer_properties, producer_properties
 from stream_monitor.kafka.positions import Positions
 from stream_monitor.kafka.snapshot import LoopSnapshot, Tally
-from stream_monitor.kafka.stage import TP, Stage, Start
+from stream_monitor.kafka.stage import TP, Run, Stage, Start
 from stream_monitor.kafka.start import anchor_first_start, committed_offsets, starts
 from stream_monitor.kafka.steps import Step, Steps
 from stream_monitor.kafka.transaction import Hook, Transactions
@@ -64,6 +64,7 @@ class Loop:
         self._positions = Positions()
         self._caught_up = CaughtUp()
         self._memory: dict[TP, Start] = {}
+        self._paused: set[TP] = set()
         self._group_metadata: Any = None
         self._failure: BaseException | None = None
         self._tally = Tally()
@@ -115,8 +116,8 @@ class Loop:
                 messages = self._consumer.consume(policy.batch_messages, pace.wait_s(self._now_ms()))
             self._raise_failure()
             with self._steps.within(Step.PROCESS):
-                if batch := self._intake.take(messages):
-                    self._stage.process(batch)
+                if (batch := self._intake.take(messages)) and (held := self._stage.process(batch)):
+                    self._hold(held, batch)
             now_ms = self._now_ms()
             forced = pace.forced(unflushed=self._tally.unflushed.total(), is_full=self._stage.is_full())
             if forced is not None:
@@ -127,6 +128,23 @@ class Loop:
                 self._watch_ends(now_ms)
                 self._flush(policy.produce_deadline_ms)
                 pace.flushed(now_ms, self._now_ms(), early=early)
+
+    def _hold(self, held: Mapping[TP, int], batch: Sequence[Run]) -> None:
+        """Stop reading partitions that the stage cannot go on with."""
+        self._consumer.pause([TopicPartition(*tp) for tp in held])
+        self._paused |= held.keys()
+        for tp, offset in held.items():
+            log.error("held", partition=str(tp), offset=offset)
+            self._positions.hold(tp, offset)
+        for run in batch:
+            if run.tp in held:
+                self._tally.unflushed[run.tp.topic] -= sum(offset >= held[run.tp] for offset in run.offsets)
+
+    def _read_on(self) -> None:
+        """Read held partitions again."""
+        if paused := [TopicPartition(*tp) for tp in self._paused if tp in self._positions]:
+            self._consumer.resume(paused)
+        self._paused = set()
 
     def _consumer_event(self, message: Message) -> None:
         error = message.error()
@@ -206,6 +224,7 @@ class Loop:
         time.sleep(min(2.0, 0.05 * 2**in_a_row))
         for tp, offset in self._positions.rewind().items():
             self._seek(tp, offset)
+        self._read_on()
 
     def _seek(self, tp: TP, offset: int) -> None:
         deadline = time.monotonic() + 10
@@ -244,6 +263,7 @@ class Loop:
         # Of this assignment, not of the time of the commit: see the head of this file.
         self._group_metadata = consumer.consumer_group_metadata()
         self._positions.take({tp: start.offset for tp, start in begin.items()})
+        self._read_on()
         now_ms = self._now_ms()
         self._caught_up.assigned(partitions, now_ms)
         self._tally.ends = {}

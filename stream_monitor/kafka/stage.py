@@ -74,8 +74,12 @@ class Stage(Protocol):
     def revoked(self, partitions: Sequence[TP]) -> None:
         """The partitions are owned no longer. What was not committed has been dropped by `aborted` before."""
 
-    def process(self, batch: list[Run]) -> None:
-        """Fold messages into the overlay. Must not raise for anything a message can hold."""
+    def process(self, batch: list[Run]) -> Mapping[TP, int] | None:
+        """Fold messages into the overlay. Must not raise for anything a message can hold.
+
+        Returns the partitions that it cannot go on with, and the offset of the first message in each that it did not
+        fold: there the partition is held, until it is assigned again or a transaction aborts.
+        """
 
     def is_awaited(self) -> bool:
         """Whether somebody waits for what is folded: the loop then flushes early. Asked after every batch, so cheap."""

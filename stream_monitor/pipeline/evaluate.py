@@ -33,12 +33,16 @@ from stream_monitor.windows.watermark import Sources, read_watermark
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSummary:
-    """For the endpoint: watermarks in ms by (model, time basis), models of this partition, counters so far."""
+    """For the endpoint: watermarks in ms by (model, time basis), models of this partition, counters so far.
+
+    `held`: models at whose panes the fold stopped, since it does not know their schema.
+    """
 
     watermarks_ms: Mapping[tuple[str, str], int]
     models: tuple[str, ...]
     series_limited: Mapping[str, int]
     repeats: int
+    held: tuple[str, ...] = ()
 
 
 class EvaluateOutput(NamedTuple):
@@ -63,26 +67,35 @@ class EvaluateFold:
         self._position: int | None = None
         self._now_ms = 0
         self._repeats = 0
+        self._held: str | None = None
 
     # -- in ----------------------------------------------------------------------------------------------------
 
-    def apply(self, value: bytes, offset: int, record_ms: int) -> None:
-        """Fold one panes message. FormatError if it is none of ours."""
-        self.fold(decode(value), offset, record_ms)
+    def apply(self, value: bytes, offset: int, record_ms: int) -> bool:
+        """Fold one panes message, or not, see `fold`. FormatError if it is none of ours."""
+        return self.fold(decode(value), offset, record_ms)
 
-    def fold(self, message: Message, offset: int, record_ms: int) -> None:
-        """Fold one decoded message; `record_ms` is its record's time and serves as the clock."""
+    def fold(self, message: Message, offset: int, record_ms: int) -> bool:
+        """Fold one decoded message; `record_ms` is its record's time and serves as the clock.
+
+        False for the first one with a schema that is not known, and all that come after it: they are to be read again
+        by a fold that knows it.
+        """
+        if self._held is not None or self._hold(message, offset, record_ms):
+            return False
         self._position = offset + 1
         self._now_ms = max(self._now_ms, record_ms)
         if isinstance(message, Delta):
             if self._is_repeat(message.ranges):
                 self._repeats += 1
-                return
+                return True
+            self._health.schema_known(message.model, self._now_ms)
             model = self._model(message.model)
             for pane in message.panes:
                 model.apply(pane, offset)
         else:
             self._progress(message, record_ms)
+        return True
 
     def tick(self, now_ms: int) -> None:
         """Let the wall clock close windows of models whose sources are all idle, and publish due revisions."""
@@ -116,7 +129,8 @@ class EvaluateFold:
 
     def active_alerts(self) -> dict[str, ActiveAlert]:
         """Alerts that are not quiet, by fingerprint."""
-        return {f: alert for model in self._models.values() for f, alert in model.judge.active.items()}
+        of_models = {f: alert for model in self._models.values() for f, alert in model.judge.active.items()}
+        return of_models | self._health.active(self._now_ms)
 
     def newest_events(self) -> list[MetricEvent]:
         """Figures of the newest closed windows of all overall series, without bins: what gauges show."""
@@ -148,6 +162,19 @@ class EvaluateFold:
             policy = self._policies.model(name)
             model = self._models[name] = ModelFold(policy, self._policies, self._given.get(name), self._outbox)
         return model
+
+    def _hold(self, message: Message, offset: int, record_ms: int) -> bool:
+        """Whether the fold has to stop at this message."""
+        if not isinstance(message, Delta):
+            return False
+        unknown = self._model(message.model).unknown_schemas(message.panes)
+        if not unknown or self._is_repeat(message.ranges):
+            return False
+        self._held = message.model
+        self._position = offset
+        self._now_ms = max(self._now_ms, record_ms)
+        self._health.schema_unknown(message.model, unknown, record_ms)
+        return True
 
     def _is_repeat(self, ranges: list[SourceRange]) -> bool:
         return any(
@@ -190,6 +217,9 @@ class EvaluateFold:
             return msgspec.msgpack.encode(model.meta)
         if kind == "profile":
             return None if model.learner.profile is None else model.learner.profile.to_json()
+        if kind == "reference":
+            reference = model.references.get(str(parts[2]))
+            return None if reference is None else reference.to_json()
         if kind == "bootstrap":
             return model.learner.to_bytes()
         if kind == "alert":
@@ -221,8 +251,12 @@ class EvaluateFold:
             model.meta = msgspec.msgpack.decode(value, type=ModelMeta)
         elif kind == "profile":
             profile = Profile.from_json(value)
+            model.refer_to(profile)
             if model.learner.profile is None and fits(profile, model.policy, self._policies.hash_key):
                 model.learner.profile = profile
+        elif kind == "reference":
+            model.refer_to(Profile.from_json(value))
+            self._outbox.touched.discard(tuple(parts))
         elif kind == "bootstrap":
             model.learner.restore(value)
         elif kind == "alert":
@@ -254,6 +288,7 @@ class EvaluateFold:
             models=tuple(self._models),
             series_limited={name: model.meta.limited for name, model in self._models.items()},
             repeats=self._repeats,
+            held=() if self._held is None else (self._held,),
         )
 
 

@@ -1,15 +1,19 @@
-"""Alerts about the monitoring itself: lost source ranges, a watermark that stands still, a flood of rejects.
+"""Alerts about the monitoring itself: lost source ranges, a watermark that stands still, a flood of rejects, panes by
+a schema that is not known.
 
 Conditions over what progress messages say, with record time as the clock: a replay gives the same transitions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from uuid import uuid5
 
 import msgspec
 
+from stream_monitor.alerts.judge import ActiveAlert
+from stream_monitor.alerts.lifecycle import AlertState
 from stream_monitor.events.alert import AlertEvent, Severity
 from stream_monitor.events.metric import METRIC_NAMESPACE
 from stream_monitor.events.times import format_duration, format_timestamp
@@ -22,12 +26,15 @@ _FLOOD_LEAST = 20
 
 class _State(msgspec.Struct, array_like=True):
     """`firing`: start of each firing condition, by fingerprint. `held_since`: by model. `flood`: [span start, events,
-    rejects] of the span under way and of the one before."""
+    rejects] of the span under way and of the one before. `unknown`: model → schemas that the fold waits for. `labels`:
+    of each firing condition."""
 
     firing: dict[str, int] = {}
     gap_until: dict[str, int] = {}
     held_since: dict[str, int] = {}
     flood: list[list[int]] = msgspec.field(default_factory=lambda: [[0, 0, 0], [0, 0, 0]])
+    unknown: dict[str, list[str]] = {}
+    labels: dict[str, dict[str, str]] = {}
 
 
 class Health:
@@ -92,6 +99,38 @@ class Health:
             now_ms,
         )
 
+    def schema_unknown(self, model: str, schemas: Sequence[str], now_ms: int) -> None:
+        """The partition stopped at panes of the model that are counted by these."""
+        self._state.unknown[model] = list(schemas)
+        self._set(
+            True,
+            "unknown-schema",
+            "critical",
+            {"model_name": model},
+            f"Ingest counts {model} by bins ({', '.join(schemas)}) of a profile that evaluate does not have: its panes "
+            "partition waits, nothing is lost. Start evaluate with the config and profile that ingest was started "
+            "with.",
+            now_ms,
+        )
+
+    def schema_known(self, model: str, now_ms: int) -> None:
+        """A delta of the model was folded."""
+        if self._state.unknown.pop(model, None) is not None:
+            labels = {"model_name": model}
+            self._set(False, "unknown-schema", "critical", labels, "Its profile is known now.", now_ms)
+
+    def active(self, now_ms: int) -> dict[str, ActiveAlert]:
+        """Conditions that hold, by fingerprint."""
+        return {
+            fingerprint: ActiveAlert(
+                self._state.labels[fingerprint]["alertname"],
+                self._state.labels[fingerprint],
+                AlertState("firing", 0, since, since, now_ms, now_ms, now_ms, None),
+            )
+            for fingerprint, since in self._state.firing.items()
+            if fingerprint in self._state.labels
+        }
+
     def take(self) -> list[AlertEvent]:
         taken, self._alerts = self._alerts, []
         return taken
@@ -118,10 +157,13 @@ class Health:
         since = self._state.firing.get(fingerprint)
         if active == (since is not None):
             return
+        shown = {"alertname": name, "severity": severity, **labels}
         if active:
             since = self._state.firing[fingerprint] = now_ms
+            self._state.labels[fingerprint] = shown
         else:
             since = self._state.firing.pop(fingerprint)
+            self._state.labels.pop(fingerprint, None)
         state = "firing" if active else "resolved"
         self._alerts.append(
             AlertEvent(
@@ -129,7 +171,7 @@ class Health:
                 fingerprint=fingerprint,
                 state="firing" if active else "resolved",
                 reason="breached" if active else "recovered",
-                labels={"alertname": name, "severity": severity, **labels},
+                labels=shown,
                 annotations={"summary": sentence},
                 starts_at=format_timestamp(since),
                 ends_at=None if active else format_timestamp(now_ms),

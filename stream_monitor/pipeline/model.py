@@ -22,6 +22,7 @@ from stream_monitor.pipeline.metric_events import place_of
 from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.pipeline.publishing import NewestKey, Publisher
+from stream_monitor.pipeline.references import References
 from stream_monitor.pipeline.series import (
     BASES,
     ModelMeta,
@@ -59,7 +60,10 @@ class ModelFold:
         self._by_parts: dict[tuple[object, object], Series] = {}
         self.learner = Learner(policy, profile, policies.hash_key)
         self.detectors = Detectors(policy)
-        self._publisher = Publisher(policy, policies, self.learner, outbox)
+        self.references = References()
+        if profile is not None:
+            self.refer_to(profile)
+        self._publisher = Publisher(policy, policies, self.learner, self.references, outbox)
         self.judge = Judge(policy, policies)
         self._forgetting = Forgetting(policy, outbox)
         self._pane_ms = policy.pane_ms
@@ -78,6 +82,19 @@ class ModelFold:
         return BASES if self.policy.joins_labels else BASES[:1]
 
     # -- deltas ------------------------------------------------------------------------------------------------
+
+    def refer_to(self, profile: Profile) -> None:
+        """Know a profile that panes may be counted by."""
+        for profile_id in self.references.add(profile):
+            self._outbox.touch("reference", self.name, profile_id)
+
+    def unknown_schemas(self, panes: Iterable[PaneDelta]) -> list[str]:
+        """Schemas of these panes that no profile describes that the model has or had."""
+        found: set[str] = set()
+        for pane in panes:
+            if pane.basis in self.bases:
+                found.update(schemas_of(pane.basis, pane.data))
+        return self.references.unknown(found, self.learner.profile)
 
     def apply(self, delta: PaneDelta, offset: int) -> None:
         """Merge one pane's increments, or count them as too late, window by window."""
@@ -200,6 +217,7 @@ class ModelFold:
 
     def restore_pane(self, series: Series, basis: TimeBasis, start: int, data: bytes) -> None:
         """Take up a pane of a state record."""
+        self.references.saw(schemas_of(basis, data))
         if basis is TimeBasis.PREDICTION:
             series.prediction_panes.add(start, series.prediction_panes.read(data))
         else:
@@ -240,6 +258,7 @@ class ModelFold:
         self._forget(now_ms)
         profile = self.learner.finish(sources.newest_ms(self.name, ("predictions",)), now_ms)
         if profile is not None:
+            self.refer_to(profile)
             self._outbox.profiles.append(profile)
             self._outbox.touch("profile", self.name)
             self._outbox.touch("bootstrap", self.name)
@@ -369,6 +388,11 @@ class ModelFold:
 
     def _touch(self) -> None:
         self._outbox.touch("model", self.name)
+
+
+def schemas_of(basis: TimeBasis, data: bytes) -> Iterable[str]:
+    """The schemas that a written pane is counted by. Costs 1 µs."""
+    return PackedPredictions.read(data).binned if basis is TimeBasis.PREDICTION else PackedLabels.read(data).scores
 
 
 def _id(version: str | None, segment: Mapping[str, str]) -> SeriesId:

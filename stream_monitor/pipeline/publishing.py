@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ from stream_monitor.pipeline.learning import Learner
 from stream_monitor.pipeline.metric_events import Events, place_of
 from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
+from stream_monitor.pipeline.references import FORMER, References
 from stream_monitor.pipeline.series import Series
 from stream_monitor.windows.grid import Window
 
@@ -25,12 +26,15 @@ NewestKey = tuple[str | None, str, int, int]
 class Publisher:
     """State: `newest`, the figures of the newest closed windows of overall series, for gauges after a restart."""
 
-    def __init__(self, policy: ModelPolicy, policies: Policies, learner: Learner, outbox: Outbox) -> None:
+    def __init__(
+        self, policy: ModelPolicy, policies: Policies, learner: Learner, references: References, outbox: Outbox
+    ) -> None:
         self._policy = policy
         self._policies = policies
         self._learner = learner
+        self._references = references
         self._outbox = outbox
-        self._comparison: Comparison | None = None
+        self._comparisons: dict[str, Comparison] = {}  # by profile id
         self.newest: dict[NewestKey, list[MetricEvent]] = {}
 
     def figures(self, series: Series, basis: TimeBasis, window: Window) -> list[Figure]:
@@ -39,21 +43,26 @@ class Publisher:
         if basis is TimeBasis.PREDICTION:
             if model_wide:
                 return []
-            return prediction_figures(series.predictions_in(window, pane_ms), self._compared(), self._policy.metrics)
+            predictions = series.predictions_in(window, pane_ms)
+            compared = self._compared(predictions.binned, window)
+            return prediction_figures(predictions, compared, self._policy.metrics)
         pane = series.labels_in(window, pane_ms)
         if pane.is_empty:
             return []
         pending = None if model_wide else max(0, series.pending_at(window.end_ms))
         return label_figures(pane, profile, self._policy.outcome, self._policy.metrics, pending)
 
-    def _compared(self) -> Comparison | None:
-        """The profile in force, made ready once."""
-        profile = self._learner.profile
+    def _compared(self, schemas: Collection[str], window: Window) -> Comparison | None:
+        """The profile that the window is compared with, made ready once."""
+        profile = self._references.of(schemas, window.end_ms, self._learner.profile)
         if profile is None:
             return None
-        if self._comparison is None or self._comparison.profile is not profile:
-            self._comparison = Comparison(profile)
-        return self._comparison
+        comparison = self._comparisons.get(profile.id)
+        if comparison is None:
+            if len(self._comparisons) > FORMER:
+                self._comparisons.clear()
+            comparison = self._comparisons[profile.id] = Comparison(profile)
+        return comparison
 
     def publish(
         self, series: Series, basis: TimeBasis, window: Window, figures: Sequence[Figure], revision: int, now_ms: int

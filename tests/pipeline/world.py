@@ -56,7 +56,10 @@ def label(id_: str, at: float, *, model: str = "m", **actual: object) -> bytes:
 
 @dataclass
 class World:
-    """`predictions[p]`, `labels[p]`: source logs. Everything published is kept in `metrics` and `alerts`."""
+    """`predictions[p]`, `labels[p]`: source logs. Everything published is kept in `metrics` and `alerts`.
+
+    `told[p]`: policies and profiles of worker p, where they are not those of evaluate.
+    """
 
     policies: Policies
     profiles: dict[str, Profile] = field(default_factory=dict)
@@ -64,6 +67,7 @@ class World:
     decode: DecodePolicy = DECODE
     metrics: list[MetricEvent] = field(default_factory=list)
     alerts: list = field(default_factory=list)
+    told: dict[int, tuple[Policies, dict[str, Profile]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.logs = {role: [[] for _ in range(self.partitions)] for role in (PREDICTIONS, LABELS)}
@@ -84,9 +88,8 @@ class World:
     def worker(self, partition: int) -> IngestFold:
         """Each source partition pair has a worker of its own: the most that order may differ."""
         if partition not in self.workers:
-            self.workers[partition] = IngestFold(
-                self.policies, self.decode, self.profiles, self.store, instance=str(partition)
-            )
+            policies, profiles = self.told.get(partition, (self.policies, self.profiles))
+            self.workers[partition] = IngestFold(policies, self.decode, profiles, self.store, instance=str(partition))
         return self.workers[partition]
 
     def ingest(self, partition: int, role: str, most: int) -> None:
@@ -133,13 +136,15 @@ class World:
         fold = self.folds[partition]
         start = self.pane_positions[partition]
         batch = self.panes[partition][start : start + most]
+        end = start + len(batch)
         for offset, (value, record_ms) in enumerate(batch, start):
-            fold.apply(value, offset, record_ms)
+            if not fold.apply(value, offset, record_ms):
+                end = min(end, offset)
         output = fold.drain()
         if not commit:
             self.crash_evaluate(partition)
             return
-        self.pane_positions[partition] = start + len(batch)
+        self.pane_positions[partition] = end
         self.publish(partition, output)
 
     def publish(self, partition: int, output: EvaluateOutput) -> None:
