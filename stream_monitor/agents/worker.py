@@ -8,6 +8,7 @@ Leaves to others: restarting after a failure, logging set-up, signals.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Sequence
 
@@ -23,6 +24,7 @@ from stream_monitor.agents.reaction import Reaction
 from stream_monitor.agents.webhook import webhook
 from stream_monitor.errors import SetupError, StreamMonitorError
 
+_CLIENT_LOG = logging.getLogger("stream_monitor.librdkafka")
 _POLL_S = 0.1
 _METADATA_TIMEOUT_S = 10.0
 
@@ -91,7 +93,7 @@ class ReactWorker:
     def _check_topics(self, reactions: Sequence[Reaction]) -> None:
         policy = self._policy
         try:
-            listed = AdminClient(dict(policy.kafka)).list_topics(timeout=_METADATA_TIMEOUT_S).topics
+            listed = AdminClient(dict(policy.kafka), logger=_CLIENT_LOG).list_topics(timeout=_METADATA_TIMEOUT_S).topics
         except KafkaException as error:
             servers = policy.kafka.get("bootstrap.servers", "localhost:9092")
             raise SetupError(

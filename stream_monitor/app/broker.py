@@ -11,7 +11,7 @@ from stream_monitor.app.kafka_properties import refused_as_config_error
 from stream_monitor.app.setup import Setup
 from stream_monitor.kafka.topics import TopicNames, TopicSpec, topic_specs
 
-_QUIET = logging.getLogger("stream_monitor.librdkafka")
+_QUIET = logging.getLogger("stream_monitor.quiet")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 

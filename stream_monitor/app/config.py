@@ -12,16 +12,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from stream_monitor.app.config_file import read_config_file
 from stream_monitor.app.durations import ACCEPTED
-from stream_monitor.app.environment import FileAndEnvironment, overlay
-from stream_monitor.app.export_config import DeadLettersConfig, PrivacyConfig, PrometheusConfig, ReactConfig
+from stream_monitor.app.environment import overlay
+from stream_monitor.app.export_config import (
+    DeadLettersConfig,
+    PrivacyConfig,
+    PrometheusConfig,
+    ReactConfig,
+    door_problems,
+)
 from stream_monitor.app.kafka_properties import property_problems
 from stream_monitor.app.model_config import ModelConfig, WindowConfig
 from stream_monitor.app.problems import did_you_mean, problems_of
+from stream_monitor.app.redaction import remember
 from stream_monitor.app.rule_config import RuleConfig
+from stream_monitor.app.secrets import read_secret_files, secrets_in, section_of
 from stream_monitor.app.section import Duration, PositiveDuration, Section, Size, default
 from stream_monitor.app.sizes import ACCEPTED as SIZES
 from stream_monitor.errors import ConfigError, Problem
@@ -67,13 +74,11 @@ class LimitsConfig(Section):
     max_unflushed_bytes: Size = default("128MiB", f"{SIZES}, 1MiB or more", ge=1 << 20)
 
 
-class MonitorConfig(BaseSettings):
+class MonitorConfig(Section):
     """Every key has a default but a model's name."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
-
     kafka: dict[str, Any] = default(
-        {"bootstrap.servers": "localhost:9092"}, "a mapping of librdkafka properties to values"
+        {"bootstrap.servers": "localhost:9092"}, "a mapping of librdkafka properties to values", repr=False
     )
     topics: TopicsConfig = default({}, "a mapping with keys predictions, labels, prefix")
     mapping: dict[str, str] = default({}, "a mapping from a field of ours to its dotted path in the input")
@@ -92,17 +97,6 @@ class MonitorConfig(BaseSettings):
     idle_timeout: PositiveDuration = default("30s", ACCEPTED)
     live_horizon: PositiveDuration | None = default("24h", f"{ACCEPTED}, or null for never")
     revision_interval: Duration = default("10s", ACCEPTED)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (FileAndEnvironment(settings_cls, init_settings()),)
 
     @field_validator("kafka")
     @classmethod
@@ -147,23 +141,27 @@ def _is_event_field(field: str) -> bool:
     return field in EVENT_FIELDS or (head in ("features", "tags") and bool(rest))
 
 
-def parse_config(data: Mapping[str, Any]) -> MonitorConfig:
-    """A file's mapping, overridden by the environment, as a checked config; else ConfigError with everything."""
-    # Names with an underscore first are arguments of pydantic-settings' constructor, not keys of a config.
-    strange = [key for key in data if not isinstance(key, str) or key.startswith("_")]
+def parse_config(data: Mapping[Any, Any], folder: Path = Path()) -> MonitorConfig:
+    """A file's mapping, overridden by the environment, as a checked config; else ConfigError with everything.
+
+    Relative paths of secrets' files start at `folder`. From here on, what this process says is without the secrets.
+    """
+    strange = [key for key in data if not isinstance(key, str)]
     known = ", ".join(MonitorConfig.model_fields)
     problems = [Problem(str(key), "an unknown key", f"one of {known}") for key in strange]
-    merged = overlay(data, os.environ, MonitorConfig)
+    merged = overlay({key: value for key, value in data.items() if key not in strange}, os.environ, MonitorConfig)
+    problems += read_secret_files(merged, folder)
+    remember(_secrets(merged), users=_users(merged))
     config: MonitorConfig | None = None
     try:
-        config = MonitorConfig(**{key: value for key, value in data.items() if key not in strange})
+        config = MonitorConfig.model_validate(merged)
     except ValidationError as error:
         problems += problems_of(error, MonitorConfig)
     # These look at the raw mapping, so that they speak even where a neighbour is wrong.
     problems += twin_problems(merged, "models") + twin_problems(merged, "rules")
     kafka = merged.get("kafka")
     problems += property_problems(kafka) if isinstance(kafka, dict) else []
-    problems += window_problems(config) if config is not None else []
+    problems += window_problems(config) + door_problems(config.prometheus) if config is not None else []
     if problems or config is None:
         raise ConfigError(problems)
     return config
@@ -171,8 +169,18 @@ def parse_config(data: Mapping[str, Any]) -> MonitorConfig:
 
 def load_config(path: Path) -> MonitorConfig:
     """The config of a file. Its relative paths, the profiles' and the state directory's, start at the file's folder."""
-    config = parse_config(read_config_file(path))
+    config = parse_config(read_config_file(path), path.parent)
     return config.model_copy(update={"state_dir": path.parent / config.state_dir})
+
+
+def _secrets(merged: Mapping[str, Any]) -> set[str]:
+    public = PrivacyConfig.model_fields["hash_key"].default  # stands in the documentation, and in many a sentence
+    return {secret for secret in secrets_in(merged) if secret != public}
+
+
+def _users(merged: Mapping[str, Any]) -> list[str]:
+    section = section_of(merged, ("prometheus", "basic_auth", "username")) or {}
+    return [str(section["username"])] if "username" in section else []
 
 
 def twin_problems(merged: Mapping[str, Any], section: str) -> list[Problem]:

@@ -1,4 +1,7 @@
-"""Reads a config file: YAML without object construction, no key twice in a mapping, a bounded size."""
+"""Reads a config file: YAML without object construction, no key twice in a mapping, a bounded size.
+
+Bounded is also what aliases unfold to: nine lines of nine aliases each are a few hundred bytes and a billion values.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import yaml
 from stream_monitor.errors import ConfigError, Problem
 
 MAX_BYTES = 1 << 20
+MAX_VALUES = 100_000  # with every alias written out
 
 
 class _Loader(yaml.SafeLoader):
@@ -37,13 +41,44 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def load_yaml(text: str) -> Any:
+    """One document. Raises YAMLError; ValueError for a number or date that is none; RecursionError."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _unfolded(node, {}) > MAX_VALUES:
+            raise yaml.constructor.ConstructorError(None, None, f"aliases that unfold to more than {MAX_VALUES} values")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _unfolded(node: yaml.Node, known: dict[int, int | None]) -> int:
+    """How many values a node is with every alias written out. Each node is visited once."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in known:
+        size = known[id(node)]
+        if size is None:
+            raise yaml.constructor.ConstructorError(None, None, "a recursive value", node.start_mark)
+        return size
+    known[id(node)] = None
+    children = node.value if isinstance(node, yaml.SequenceNode) else (each for pair in node.value for each in pair)
+    known[id(node)] = size = 1 + sum(_unfolded(child, known) for child in children)
+    return size
+
+
 def read_config_file(path: Path) -> dict[str, Any]:
     """The file's top-level mapping (empty for an empty file); ConfigError if it is none."""
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ConfigError([Problem(str(path), f"{size} bytes", f"a YAML file of at most {MAX_BYTES} bytes")])
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:  # not stat: a device or pipe has no size
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            found = f"more than {MAX_BYTES} bytes"
+            raise ConfigError([Problem(str(path), found, f"a YAML file of at most {MAX_BYTES} bytes")])
+        text = data.decode("utf-8")
     except FileNotFoundError:
         accepted = "an existing YAML file; `stream-monitor init` writes a first one"
         raise ConfigError([Problem(str(path), "no such file", accepted)]) from None
@@ -51,16 +86,18 @@ def read_config_file(path: Path) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else "text that is not UTF-8"
         raise ConfigError([Problem(str(path), str(reason), "a readable YAML file in UTF-8")]) from None
     try:
-        data = yaml.load(text, Loader=_Loader)  # a SafeLoader subclass
+        content = load_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError([Problem(str(path), _one_line(error), "YAML")]) from None
+    except ValueError as error:  # int() of 5,000 digits, the 45th of a month
+        raise ConfigError([Problem(str(path), f"a value that YAML cannot read: {error}", "YAML")]) from None
     except RecursionError:
         raise ConfigError([Problem(str(path), "mappings nested too deeply", "YAML")]) from None
-    if data is None:
+    if content is None:
         return {}
-    if not isinstance(data, dict):
-        raise ConfigError([Problem(str(path), f"a {type(data).__name__}", "a YAML mapping of sections")])
-    return data
+    if not isinstance(content, dict):
+        raise ConfigError([Problem(str(path), f"a {type(content).__name__}", "a YAML mapping of sections")])
+    return content
 
 
 def _one_line(error: yaml.YAMLError) -> str:

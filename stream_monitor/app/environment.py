@@ -1,61 +1,61 @@
 """Environment variables that override the config file: `STREAM_MONITOR_KAFKA__BOOTSTRAP_SERVERS=broker:9092`.
 
 `__` goes one level down, a number picks an entry of a list, names are in capitals. Values are read as YAML, as in
-the file. Below `kafka` a single `_` stands for the dot that shells do not allow in names. Names without `__` that
+the file; secrets are taken as they are, and may stand in a file named by the same variable with `_FILE` (secrets.py).
+Below `kafka` a single `_` stands for the dot that shells do not allow in names. Names without `__` that
 are no key of the config are left alone: Kubernetes gives every pod STREAM_MONITOR_PORT and the like by itself.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from stream_monitor.app.config_file import load_yaml
+from stream_monitor.app.secrets import COUNTERPARTS, SECRETS, section_of
 
 PREFIX = "STREAM_MONITOR_"
 _OURS_ALONE = ("STREAM_MONITOR_TEST_", "STREAM_MONITOR_CONFIG")  # read by the tests and the command line
 
 
-class FileAndEnvironment(PydanticBaseSettingsSource):
-    """The one source of the settings: the file's mapping with the environment laid over it.
-
-    One source instead of pydantic-settings' usual two, since those merge mappings but replace whole lists, and a
-    model's settings stand in a list. A variable whose path does not fit the config becomes an unknown key under
-    its own name, so that validation reports it with everything else.
-    """
-
-    def __init__(self, settings: type[BaseSettings], file: Mapping[str, Any]) -> None:
-        super().__init__(settings)
-        self._file = file
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return self._file.get(field_name), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        return overlay(self._file, os.environ, self.settings_cls)
-
-
 def overlay(file: Mapping[str, Any], environ: Mapping[str, str], root: type[BaseModel]) -> dict[str, Any]:
-    """A copy of the file's mapping with the overrides of `environ`."""
+    """A copy of the file's mapping with the overrides of `environ`.
+
+    A variable whose path does not fit the config becomes an unknown key under its own name, so that validation reports
+    it with everything else.
+    """
     merged: dict[str, Any] = _copy(file)
-    for name in sorted(environ):
-        if not name.startswith(PREFIX) or name.startswith(_OURS_ALONE):
-            continue
-        parts = name[len(PREFIX) :].lower().split("__")
-        if len(parts) == 1 and parts[0] not in root.model_fields:
-            continue
-        if parts[0] == "kafka":
-            parts = [parts[0], *(part.replace("_", ".") for part in parts[1:])]
-        try:
-            value = yaml.safe_load(environ[name])
-        except yaml.YAMLError:
-            value = environ[name]
-        if not _put(merged, parts, value):
-            merged[name] = value
+    given = {name: path for name in sorted(environ) if (path := _path(name, root)) is not None}
+    for path in given.values():
+        # A secret of the environment replaces the file's, in whichever of both ways either is given.
+        if path in COUNTERPARTS and (section := section_of(merged, path)) is not None:
+            section.pop(COUNTERPARTS[path][-1], None)
+    for name, path in given.items():
+        if not _put(merged, list(path), _value(environ[name], secret=path in SECRETS)):
+            merged[name] = environ[name]
     return merged
+
+
+def _path(name: str, root: type[BaseModel]) -> tuple[str, ...] | None:
+    """The keys on the way to what a variable sets; None if it is no override."""
+    if not name.startswith(PREFIX) or name.startswith(_OURS_ALONE):
+        return None
+    parts = name[len(PREFIX) :].lower().split("__")
+    if len(parts) == 1 and parts[0] not in root.model_fields:
+        return None
+    return (parts[0], *(part.replace("_", ".") for part in parts[1:])) if parts[0] == "kafka" else tuple(parts)
+
+
+def _value(text: str, *, secret: bool) -> Any:
+    if secret:  # YAML would make numbers of 0123 and null of null
+        return text
+    try:
+        return load_yaml(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
 
 
 def _copy(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stream_monitor.agents.policy import ReactPolicy, WebhookPolicy
+from stream_monitor.app.export_config import WebhookConfig
 from stream_monitor.app.setup import Setup
 from stream_monitor.export.policy import PERFORMANCE_METRICS, ExportPolicy, HttpPolicy
 from stream_monitor.kafka.topics import TopicNames
@@ -31,6 +32,13 @@ def http_policy(setup: Setup, port: int | None = None) -> HttpPolicy:
     return HttpPolicy(config.host, config.port if port is None else port)
 
 
+def webhook_headers(hook: WebhookConfig) -> dict[str, str]:
+    """The configured headers and the token, which gives way to an Authorization that is written out."""
+    said = any(name.lower() == "authorization" for name in hook.headers)
+    token = {} if said or hook.bearer_token is None else {"Authorization": f"Bearer {hook.bearer_token}"}
+    return token | dict(hook.headers)
+
+
 def react_policy(setup: Setup, names: TopicNames, directory: Path) -> ReactPolicy:
     """An alert older than the live horizon pages nobody, as a historical one does not."""
     config = setup.config.react
@@ -44,7 +52,8 @@ def react_policy(setup: Setup, names: TopicNames, directory: Path) -> ReactPolic
         data_dir=directory / "react",
         log_alerts=config.log,
         webhooks=tuple(
-            WebhookPolicy(url=hook.url, headers=dict(hook.headers), timeout_s=hook.timeout / 1000) for hook in webhooks
+            WebhookPolicy(url=hook.url, headers=webhook_headers(hook), timeout_s=hook.timeout / 1000)
+            for hook in webhooks
         ),
         max_event_age_s=None if horizon is None else horizon / 1000,
     )

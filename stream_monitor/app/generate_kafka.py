@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from stream_monitor.app.config import MonitorConfig, load_config
+from stream_monitor.app.config import load_config, parse_config
 from stream_monitor.app.generate import ROLES, Batch, EventStream, Role, StreamPolicy
 from stream_monitor.app.generate_sent import Sent
 from stream_monitor.app.generate_world import WorldPolicy
@@ -42,7 +42,7 @@ def wall_clock_ms() -> float:
 class Target:
     """Where a stream goes, and the models it is about: none if the config names none."""
 
-    client: Mapping[str, object]
+    client: Mapping[str, object] = field(repr=False)
     topics: Mapping[Role, str]
     worlds: tuple[WorldPolicy, ...]
     labels: bool
@@ -58,7 +58,7 @@ class Target:
 
 def target_of(config: Path | None, bootstrap: str | None) -> Target:
     """The brokers, topics and models of a config; without one, the defaults. `bootstrap` overrides the brokers."""
-    settings = MonitorConfig() if config is None else load_config(config)
+    settings = parse_config({}) if config is None else load_config(config)
     if settings.mapping:
         raise UsageError("generate writes events in the monitor's own form, and this config has a mapping")
     client = {name: as_librdkafka(value) for name, value in settings.kafka.items()}

@@ -21,6 +21,7 @@ from stream_monitor.app.kafka_refused import (
     value_against,
 )
 from stream_monitor.app.problems import is_secret, shown
+from stream_monitor.app.secrets import KAFKA_SECRETS
 from stream_monitor.errors import ConfigError, Problem
 
 _SCALARS = "a string, a number, true or false"
@@ -59,6 +60,8 @@ def _accepted_instead(name: str, value: object) -> str | None:
     if name.startswith(JUDGED_FAMILIES) and name not in PASSED_SECURITY:
         near = get_close_matches(name, PASSED_SECURITY, n=1)
         return f"a security property that is known{f'; did you mean {near[0]!r}?' if near else ''}"
+    if name in KAFKA_SECRETS and not isinstance(value, str):
+        return "text, in quotes where YAML would make a number of it"
     if not isinstance(value, (str, int, float)):
         return _SCALARS
     if isinstance(value, str) and "\0" in value:

@@ -10,10 +10,10 @@ family that the list does not have is refused until somebody has judged it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
+from stream_monitor.app.export_config import is_loopback
 from stream_monitor.kafka.policy import REFUSED
 
 _CODE: Final = "it loads code into the process"
@@ -154,14 +154,7 @@ def _token_endpoint(text: str) -> str | None:
         return _TOKEN_ENDPOINT
     if parts.username is not None or not host:
         return _TOKEN_ENDPOINT
-    return None if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)) else _TOKEN_ENDPOINT
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return None if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)) else _TOKEN_ENDPOINT
 
 
 def _one_of(words: tuple[str, ...]) -> str:

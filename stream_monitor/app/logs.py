@@ -1,15 +1,22 @@
-"""Log lines of a running monitor on stderr: JSON when piped, readable ones on a terminal."""
+"""Log lines of a running monitor on stderr: JSON when piped, readable ones on a terminal; never with a secret."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Final, TextIO
+from collections.abc import Callable
+from typing import Any, Final, TextIO
 
 import structlog
 
+from stream_monitor.app.redaction import redact
+from stream_monitor.kafka.client_log import CLIENT_LOG
+
 # An alert's summary says the same in words.
 _FOR_MACHINES: Final = frozenset({"event_id", "fingerprint", "labels"})
+
+
+Renderer = Callable[[Any, str, structlog.typing.EventDict], str | bytes]
 
 
 def configure_logs(stream: TextIO | None = None) -> None:
@@ -21,13 +28,18 @@ def configure_logs(stream: TextIO | None = None) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: structlog.typing.Processor
     if terminal:
         shared.append(_for_eyes)
-        last = structlog.dev.ConsoleRenderer()
+        # Its own choice of a traceback would be one of rich, with the values of all local variables.
+        render: Renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     else:
         shared.append(structlog.processors.format_exc_info)
-        last = structlog.processors.JSONRenderer()
+        render = structlog.processors.JSONRenderer()
+
+    def last(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
+        """Looked at is the whole line: a secret may stand in a traceback or in the text of any object."""
+        return redact(str(render(logger, name, event)))
+
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -45,6 +57,8 @@ def configure_logs(stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # librdkafka itself decides what it says, by log_level and debug.
+    CLIENT_LOG.setLevel(logging.DEBUG)
 
 
 def _for_eyes(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

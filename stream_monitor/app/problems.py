@@ -19,7 +19,7 @@ from stream_monitor.app.durations import ACCEPTED
 from stream_monitor.errors import Problem
 
 _SECRET = re.compile(
-    r"passw|passphrase|secret|hash_key|token|webhook|authorization|headers|ssl\.key|\.key\.pem|credential"
+    r"pas+w|pwd|passphrase|secret|hash_key|token|webhook|authorization|headers|ssl\.key|\.key\.pem|credential"
     r"|basic_auth|oauthbearer\.(config|extensions)",
     re.IGNORECASE,
 )
@@ -60,6 +60,8 @@ def _holds_secret(value: object) -> bool:
     """A mapping or list at the wrong place may hold what would be a secret at the right one."""
     if isinstance(value, Mapping):
         return any(is_secret(str(key)) or _holds_secret(item) for key, item in value.items())
+    if isinstance(value, str):  # "sasl.password=…" where a mapping was meant
+        return is_secret(value)
     return isinstance(value, (list, tuple)) and any(map(_holds_secret, value))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream_monitor.app.config import MonitorConfig, load_config
@@ -26,7 +26,7 @@ class Setup:
     policies: Policies
     decode: DecodePolicy
     profiles: Mapping[str, Profile]
-    client: Mapping[str, object]
+    client: Mapping[str, object] = field(repr=False)
 
     @property
     def joins_labels(self) -> bool:

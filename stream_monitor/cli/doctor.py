@@ -16,14 +16,15 @@ def doctor(
 ) -> None:
     """Check everything that a run needs: packages, config, state, port, broker, topics and keys."""
     from stream_monitor.app.doctor import examine
+    from stream_monitor.app.redaction import redact
 
     failed: set[str] = set()
     for finding in examine(config, instance):
         word, colour = ("ok    ", "green") if finding.ok else ("failed", "red")
-        typer.echo(f"{typer.style(word, fg=colour)}  {finding.subject:<10}  {finding.detail}")
+        typer.echo(f"{typer.style(word, fg=colour)}  {finding.subject:<10}  {redact(finding.detail)}")
         if not finding.ok:
             failed.add(finding.subject)
             if finding.mend:
-                typer.echo(f"        {'':<10}  → {finding.mend}")
+                typer.echo(f"        {'':<10}  → {redact(finding.mend)}")
     if failed:
         raise typer.Exit(ConfigError.exit_code if failed == {"config"} else 1)

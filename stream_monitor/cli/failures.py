@@ -9,15 +9,17 @@ from typing import Final
 
 import typer
 
+from stream_monitor.app.redaction import redact
 from stream_monitor.errors import ConfigError, StreamMonitorError
 
 _ANY_CONFIG: Final = re.compile(r"(?<=-c )FILE\b|(?<=bootstrap\.servers in )FILE\b")  # in commands that mend
 
 
 def say(error: StreamMonitorError, config: Path | None = None) -> None:
-    """On stderr. Commands that mend name `config` where it is known, so that they can be copied."""
+    """On stderr, without secrets. Commands that mend name `config` where it is known, so that they can be copied."""
 
     def named(text: str) -> str:
+        text = redact(text)
         return text if config is None else _ANY_CONFIG.sub(lambda _: shlex.quote(str(config)), text)
 
     if isinstance(error, ConfigError):

@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 failure while running, 2 wrong usage, 3 drift found, 78 wron
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -48,7 +49,16 @@ app.command("generate")(generate.generate)
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except Exception:
+        # Python's own way would show what stands in the error's text, which may be a secret.
+        import traceback
+
+        from stream_monitor.app.redaction import redact
+
+        sys.stderr.write(redact(traceback.format_exc()))
+        sys.exit(1)
 
 
 if __name__ == "__main__":  # `python -m stream_monitor.cli.main`: how a supervisor starts its workers

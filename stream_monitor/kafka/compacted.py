@@ -12,6 +12,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from stream_monitor.errors import RestoreError
+from stream_monitor.kafka.client_log import logged
 from stream_monitor.kafka.failures import CREATE_TOPICS
 from stream_monitor.kafka.head import HEAD_KEY, Head
 from stream_monitor.kafka.policy import reader_properties
@@ -117,7 +118,7 @@ class CompactedReader:
 
 
 def _reader(client: Mapping[str, object]) -> Any:
-    return Consumer(reader_properties(client))
+    return Consumer(logged(reader_properties(client)))
 
 
 def _at_end(message: Message) -> bool:

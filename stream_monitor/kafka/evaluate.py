@@ -7,7 +7,7 @@ a transaction is thrown away and restored from the state topic before it is used
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from stream_monitor.alerts.judge import ActiveAlert
@@ -49,7 +49,7 @@ class EvaluateSettings:
     """What the stage was told beside the policies. `counts`: partitions by topic, of panes and state at least."""
 
     names: TopicNames
-    client: Mapping[str, object]
+    client: Mapping[str, object] = field(repr=False)
     counts: Mapping[str, int]
     restore_deadline_s: float = 60.0
 

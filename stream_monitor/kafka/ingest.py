@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from stream_monitor.errors import SetupError
@@ -55,7 +55,7 @@ class IngestSettings:
     """What the stage was told beside the policies. `counts`: partitions of the sources, panes and profiles topics."""
 
     names: TopicNames
-    client: Mapping[str, object]
+    client: Mapping[str, object] = field(repr=False)
     counts: Mapping[str, int]
     instance: str
     dead_letters: bool = True

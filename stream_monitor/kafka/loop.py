@@ -25,6 +25,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream_monitor.errors import SetupError
 from stream_monitor.kafka import topics
+from stream_monitor.kafka.client_log import logged
 from stream_monitor.kafka.ends import EndWatcher, bounds
 from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, consumer_failure, fatal
 from stream_monitor.kafka.idle import CaughtUp, Quiet
@@ -74,13 +75,13 @@ class Loop:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then flush, commit and close. Raises what makes a restart necessary."""
         policy = self._policy
-        self._admin = AdminClient(dict(policy.client))
+        self._admin = AdminClient(logged(policy.client))
         partitions = topics.require(self._admin, policy.topics, grace_ms=policy.missing_topic_grace_ms)
-        self._producer = Producer({**producer_properties(policy), "error_cb": self._client_error})
+        self._producer = Producer({**logged(producer_properties(policy)), "error_cb": self._client_error})
         self._transactions = Transactions(
             self._producer, self._steps, commit_s=policy.commit_deadline_ms / 1000, hook=self._hook
         )
-        self._consumer = Consumer({**consumer_properties(policy), "error_cb": self._client_error})
+        self._consumer = Consumer({**logged(consumer_properties(policy)), "error_cb": self._client_error})
         self._end_watcher = EndWatcher(self._admin, policy.ends_interval_ms)
         try:
             # First: it settles what an earlier process of this id left open, committed offsets included.
@@ -114,6 +115,7 @@ class Loop:
         while not stop.is_set():
             with self._steps.within(Step.CONSUME):
                 messages = self._consumer.consume(policy.batch_messages, pace.wait_s(self._now_ms()))
+            self._poll_others()
             self._raise_failure()
             with self._steps.within(Step.PROCESS):
                 if (batch := self._intake.take(messages)) and (held := self._stage.process(batch)):
@@ -302,11 +304,14 @@ class Loop:
     # --- what others see ------------------------------------------------------------------------------------------
 
     def _client_error(self, error: Any) -> None:
-        """Called by librdkafka inside poll, consume and flush."""
+        """Called by librdkafka inside poll, consume and flush. What is not fatal it has said in its own log line."""
         if error.fatal():
             self._failure = self._failure or fatal(error, "the Kafka client")
-        else:
-            log.warning("kafka client", error=error.str())
+
+    def _poll_others(self) -> None:
+        """Takes the log lines and errors of the clients that a flush may not come to for long: else they pile up."""
+        self._producer.poll(0)
+        self._admin.poll(0)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -30,7 +30,7 @@ class LoopPolicy:
     instance: str
     group: str
     topics: tuple[str, ...]
-    client: Mapping[str, object] = field(default_factory=dict)
+    client: Mapping[str, object] = field(default_factory=dict, repr=False)
     transactional_prefix: str = ""
     first_start: Literal["earliest", "latest"] = "earliest"
     group_keeps_offsets: bool = True

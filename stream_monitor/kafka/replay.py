@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from stream_monitor.errors import FormatError, RestoreError
 from stream_monitor.join.store import JoinStore, Role
+from stream_monitor.kafka.client_log import logged
 from stream_monitor.kafka.columns import records_of, runs_of
 from stream_monitor.kafka.policy import reader_properties
 from stream_monitor.kafka.stage import Message, Start
@@ -92,7 +93,7 @@ def replay(
     log.info("replay", partition=partition, gaps=[tuple(gap) for gap in missing])
     roles = {topics[gap.role]: gap for gap in missing}
     at = {gap.role: gap.start for gap in missing}
-    consumer = Consumer(reader_properties(client))
+    consumer = Consumer(logged(reader_properties(client)))
     try:
         consumer.assign([TopicPartition(topic, partition, gap.start) for topic, gap in roles.items()])
         while any(at[gap.role] < gap.end for gap in missing):

@@ -70,7 +70,7 @@ class Policies:
     live_horizon_ms: int | None = _DAY
     revision_interval_ms: int = 10_000
     reject_flood_share: float = 0.1
-    hash_key: bytes = b"stream-monitor"
+    hash_key: bytes = field(default=b"stream-monitor", repr=False)
     redact_dead_letters: bool = False
     source: str = "stream-monitor"
     topics: Mapping[str, str] = field(default_factory=lambda: {"predictions": "predictions", "labels": "labels"})

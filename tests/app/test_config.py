@@ -252,6 +252,9 @@ class TestEnvironment:
         assert problem.path == path
 
 
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+
+
 class TestFile:
     def written(self, folder: Path, content: str | bytes) -> Path:
         path = folder / "monitor.yaml"
@@ -275,6 +278,10 @@ class TestFile:
             ("a: \x07", "something that is not YAML"),
             ("x: 1\n" * 300_000, "bytes"),
             ("[" * 5_000, ""),
+            ("a: " + "9" * 5_000, "a value that YAML cannot read"),
+            ("a: 2026-99-99", "a value that YAML cannot read"),
+            (BOMB, "aliases that unfold to more than"),
+            (f"a: &a {[0] * 500}\nb: [{', '.join(['*a'] * 500)}]", "aliases that unfold"),
         ],
     )
     def test_what_is_no_yaml_mapping_is_one_problem(self, tmp_path: Path, content: Any, found: str) -> None:
@@ -283,6 +290,10 @@ class TestFile:
         (problem,) = caught.value.problems
         assert found in problem.found
 
+    def test_a_file_without_an_end_is_read_up_to_its_limit(self) -> None:
+        with pytest.raises(ConfigError, match="more than 1048576 bytes"):
+            load_config(Path("/dev/zero"))
+
     def test_a_missing_file_says_how_to_make_one(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="stream-monitor init"):
             load_config(tmp_path / "none.yaml")
@@ -290,3 +301,50 @@ class TestFile:
     def test_merge_keys_are_allowed(self, tmp_path: Path) -> None:
         text = "models:\n - &a {name: a, max_past: null}\n - {<<: *a, name: b}\n"
         assert load_config(self.written(tmp_path, text)).models[1].max_past is None
+
+
+class TestTheDoor:
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "monitor.internal", "127.1", "::ffff:10.0.0.5", "*"])
+    def test_listening_beyond_this_machine_needs_credentials_or_a_plain_word(self, host: str) -> None:
+        said = "open to other machines without credentials"
+        (problem,) = problems(f"prometheus: {{host: '{host}'}}")
+        assert (problem.path, said in problem.found) == ("prometheus.host", True)
+        (problem,) = problems(f"prometheus: {{host: '{host}', tls: {{certificate: c, key: k}}}}")
+        assert said in problem.found
+        for door in (
+            "bearer_token: 0123456789abcdef",
+            "basic_auth: {username: prometheus, password: 12345678a}",
+            "tls: {certificate: c, key: k, client_ca: a}",
+            "allow_unauthenticated: true",
+        ):
+            assert parse(f"prometheus: {{host: '{host}', {door}}}").prometheus.host == host
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "::ffff:127.0.0.1"])
+    def test_this_machine_needs_none(self, host: str) -> None:
+        assert parse(f"prometheus: {{host: '{host}'}}").prometheus.host == host
+
+    @pytest.mark.parametrize(
+        ("door", "path"),
+        [
+            ("bearer_token: short", "bearer_token"),
+            ("bearer_token: 'with a blank in its midst'", "bearer_token"),
+            ("basic_auth: {username: 'a:b', password: 12345678a}", "basic_auth.username"),
+            ("basic_auth: {username: a, password: short}", "basic_auth.password"),
+            ("basic_auth: {username: a}", "basic_auth.password"),
+            ("tls: {certificate: c}", "tls.key"),
+        ],
+    )
+    def test_what_is_no_credential_is_refused_unseen(self, door: str, path: str) -> None:
+        (problem,) = problems(f"prometheus: {{{door}}}")
+        assert problem.path == f"prometheus.{path}"
+        assert problem.found in ("a value that is not shown", "nothing")
+
+    @pytest.mark.parametrize("text", ["http://[x", "http://x:y/", "http://a b/", "http://x/\\n", "gopher://x"])
+    def test_a_webhooks_address_that_cannot_be_one_is_a_problem(self, text: str) -> None:
+        (problem,) = problems(f'react: {{webhook: {{url: "{text}"}}}}')
+        assert problem.accepted.startswith("an address that starts with")
+
+    @pytest.mark.parametrize("headers", ["{'a b': x}", '{a: "x\\r\\nb: y"}', "{'': x}"])
+    def test_no_header_smuggles_another(self, headers: str) -> None:
+        (problem,) = problems(f"react: {{webhook: {{url: http://x, headers: {headers}}}}}")
+        assert "one line each" in problem.accepted

@@ -99,6 +99,10 @@ def test_the_monitors_config_is_valid_and_meets_the_other_services() -> None:
     (target,) = scraped["scrape_configs"][0]["static_configs"][0]["targets"]
     assert target == f"monitor:{config.prometheus.port}"
     assert config.prometheus.host == "0.0.0.0", "else Prometheus, in another container, cannot reach it"
+    assert config.prometheus.allow_unauthenticated, (
+        "the only way to listen there without a token, which compose has not"
+    )
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES["monitor"]["ports"]), "so it stays on this machine"
 
 
 def test_every_command_of_the_monitors_image_reads_the_config_that_is_mounted() -> None:
