@@ -256,7 +256,8 @@ class EvaluateFold:
                 model.learner.profile = profile
         elif kind == "reference":
             model.refer_to(Profile.from_json(value))
-            self._outbox.touched.discard(tuple(parts))
+            if model.references.get(str(parts[2])) is not None:
+                self._outbox.touched.discard(tuple(parts))
         elif kind == "bootstrap":
             model.learner.restore(value)
         elif kind == "alert":

@@ -62,7 +62,7 @@ class ModelFold:
         self.detectors = Detectors(policy)
         self.references = References()
         if profile is not None:
-            self.refer_to(profile)
+            self.refer_to(profile, in_force=True)
         self._publisher = Publisher(policy, policies, self.learner, self.references, outbox)
         self.judge = Judge(policy, policies)
         self._forgetting = Forgetting(policy, outbox)
@@ -83,9 +83,9 @@ class ModelFold:
 
     # -- deltas ------------------------------------------------------------------------------------------------
 
-    def refer_to(self, profile: Profile) -> None:
+    def refer_to(self, profile: Profile, *, in_force: bool = False) -> None:
         """Know a profile that panes may be counted by."""
-        for profile_id in self.references.add(profile):
+        for profile_id in self.references.add(profile, in_force=in_force):
             self._outbox.touch("reference", self.name, profile_id)
 
     def unknown_schemas(self, panes: Iterable[PaneDelta]) -> list[str]:
@@ -258,7 +258,7 @@ class ModelFold:
         self._forget(now_ms)
         profile = self.learner.finish(sources.newest_ms(self.name, ("predictions",)), now_ms)
         if profile is not None:
-            self.refer_to(profile)
+            self.refer_to(profile, in_force=True)
             self._outbox.profiles.append(profile)
             self._outbox.touch("profile", self.name)
             self._outbox.touch("bootstrap", self.name)

@@ -16,25 +16,31 @@ FORMER = 3
 
 
 class References:
-    """State: former profiles by id, and the ids of schemas that restored panes are counted by."""
+    """State: profiles by id, the one in force among them, and the ids of schemas that restored panes are counted by."""
 
     def __init__(self) -> None:
-        self._former: dict[str, Profile] = {}
+        self._profiles: dict[str, Profile] = {}
+        self._in_force: str | None = None
         self._seen: set[str] = {UNIFORM_SCHEMA_ID}
 
     def get(self, profile_id: str) -> Profile | None:
-        return self._former.get(profile_id)
+        return self._profiles.get(profile_id)
 
-    def add(self, profile: Profile) -> list[str]:
+    def add(self, profile: Profile, *, in_force: bool = False) -> list[str]:
         """Remember a profile; returns the ids of those whose records are to be written or to go."""
-        if profile.id in self._former:
+        if in_force:
+            self._in_force = profile.id
+        if profile.id in self._profiles:
             return []
-        self._former[profile.id] = profile
-        # One more than FORMER: the one in force is among them.
-        newest = sorted(self._former.values(), key=lambda each: (each.created_at, each.id), reverse=True)
-        gone = [each.id for each in newest[FORMER + 1 :] if each.id != profile.id]
+        self._profiles[profile.id] = profile
+        others = sorted(
+            (each for each in self._profiles.values() if each.id != self._in_force),
+            key=lambda each: (each.created_at, each.id),
+            reverse=True,
+        )
+        gone = [each.id for each in others[FORMER:]]
         for each in gone:
-            self._seen.add(self._former.pop(each).schema_id)
+            self._seen.add(self._profiles.pop(each).schema_id)
         return [profile.id, *gone]
 
     def saw(self, schemas: Iterable[str]) -> None:
@@ -45,7 +51,7 @@ class References:
         """Which of `schemas` no profile describes that this model has or had."""
         if not schemas or (current is not None and all(each == current.schema_id for each in schemas)):
             return []
-        known = self._seen | {each.schema_id for each in self._former.values()}
+        known = self._seen | {each.schema_id for each in self._profiles.values()}
         if current is not None:
             known.add(current.schema_id)
         return sorted(set(schemas) - known)
@@ -59,7 +65,7 @@ class References:
         if len(schemas) != 1 or current is None:
             return current
         (schema,) = schemas
-        others = sorted(self._former.values(), key=lambda each: (each.created_at, each.id), reverse=True)
+        others = sorted(self._profiles.values(), key=lambda each: (each.created_at, each.id), reverse=True)
         fitting = [each for each in (current, *others) if each.schema_id == schema]
         in_force = (each for each in fitting if each.effective_from is None or each.effective_from < end_ms)
         return next(in_force, fitting[0] if fitting else current)
