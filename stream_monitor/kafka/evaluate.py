@@ -230,4 +230,4 @@ def evaluate_policy(names: TopicNames, client: Mapping[str, object], instance: s
     """The loop policy of an evaluate worker; `changes` replace single fields."""
     policy = LoopPolicy("evaluate", instance, f"{names.prefix}evaluate", (names.panes,), client, names.prefix)
     # Its messages are few: a batch never fills, and waiting for more would only delay the figures.
-    return replace(policy, **{"batch_wait_ms": 20, **changes})  # type: ignore[arg-type]
+    return replace(policy, **{"batch_wait_ms": 20, "may_grow": False, **changes})  # type: ignore[arg-type]

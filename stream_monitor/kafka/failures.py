@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError
 from stream_monitor.errors import SetupError, StreamMonitorError
 
 CREATE_TOPICS = "stream-monitor topics create -c FILE"
+ANOTHER_PREFIX = f"set another topics.prefix and run {CREATE_TOPICS}: counting begins anew with what the sources hold"
 
 
 class Verdict(StrEnum):

@@ -26,7 +26,7 @@ from stream_monitor.kafka.keys import KeyCheck
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.reject_log import RejectLog
-from stream_monitor.kafka.replay import gaps, metadata, replay
+from stream_monitor.kafka.replay import check_panes, gaps, metadata, replay
 from stream_monitor.kafka.snapshot import LoopSnapshot
 from stream_monitor.kafka.stage import TP, Message, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames, check_co_partitioned
@@ -101,6 +101,7 @@ class IngestStage:
         self._profiles: CompactedReader | None = None
 
     def assigned(self, partitions: Mapping[TP, Start]) -> None:
+        check_panes(partitions.values(), self._settings.names.panes, self._policies.panes_partitions)
         self._follow_profiles()
         self._owned = {tp.partition for tp in partitions}
         for partition in self._owned:
@@ -172,7 +173,7 @@ class IngestStage:
 
     def commit_metadata(self, topic: str, partition: int) -> str:
         floor = self._fold.floor(self._roles[topic], partition) if self._stored else None
-        return metadata(floor, self._spans[TP(topic, partition)])
+        return metadata(floor, self._spans[TP(topic, partition)], self._policies.panes_partitions)
 
     def committed(self) -> None:
         held = self._fold.held_bytes()

@@ -21,6 +21,7 @@ class LoopPolicy:
     keeps to itself. `first_start` says where to begin where the group has never committed anything.
     `group_keeps_offsets` is False only for the broker embedded in librdkafka, which forgets transactional offsets:
     then the loop's own memory of them is used, and nothing survives the process.
+    `may_grow`: whether partitions may be added to the topics after the first start; else that is refused.
     `early_flush_gap_ms`: a flush that somebody waits for is made before it is due, this long after the last such one
     (pace.py); None: never. `batch_wait_ms`: how long reading waits for a batch to fill, and the longest until a stop is
     noticed.
@@ -34,6 +35,7 @@ class LoopPolicy:
     transactional_prefix: str = ""
     first_start: Literal["earliest", "latest"] = "earliest"
     group_keeps_offsets: bool = True
+    may_grow: bool = True
     flush_interval_ms: int = 1_000
     early_flush_gap_ms: int | None = 250
     batch_messages: int = 5_000

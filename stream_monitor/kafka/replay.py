@@ -13,16 +13,17 @@ is logged: their entries are lost, and with them only the chance to join.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from stream_monitor.errors import FormatError, RestoreError
+from stream_monitor.errors import FormatError, RestoreError, SetupError
 from stream_monitor.join.store import JoinStore, Role
 from stream_monitor.kafka.client_log import logged
 from stream_monitor.kafka.columns import records_of, runs_of
+from stream_monitor.kafka.failures import ANOTHER_PREFIX
 from stream_monitor.kafka.policy import reader_properties
 from stream_monitor.kafka.stage import Message, Start
 from stream_monitor.pipeline.horizon import Span
@@ -42,12 +43,26 @@ class Gap(NamedTuple):
     end: int
 
 
-def metadata(floor: int | None, span: Span) -> str:
-    """What to commit with a source offset: the lowest offset that the store will need for a rebuild.
+def metadata(floor: int | None, span: Span, panes: int) -> str:
+    """What to commit with a source offset: the lowest offset that the store will need for a rebuild, and the number of
+    panes partitions that models are spread over.
 
     Entries of this flush are not in the store yet; they need nothing below the flush's own start.
     """
-    return str(span.start if floor is None else min(floor, span.start))
+    return f"{span.start if floor is None else min(floor, span.start)}/{panes}"
+
+
+def check_panes(starts: Iterable[Start], topic: str, found: int) -> None:
+    """SetupError unless the panes topic has the partitions that it had when these offsets were committed: with
+    another number a model goes to another partition, and evaluate's state of it does not."""
+    for start in starts:
+        _, _, before = start.metadata.partition("/")
+        if before and before != str(found):
+            raise SetupError(
+                f"{topic} must keep the {before} partitions it had when counting began, since the state of a model "
+                f"lies in the partition that its name falls on; found {found}",
+                mend=ANOTHER_PREFIX,
+            )
 
 
 def gaps(partition: int, starts: Mapping[Role, Start], store: JoinStore) -> list[Gap]:
@@ -75,10 +90,11 @@ def gaps(partition: int, starts: Mapping[Role, Start], store: JoinStore) -> list
 
 def _floor(start: Start) -> int:
     try:
-        return min(int(start.metadata), start.offset) if start.metadata else start.offset
+        # Up to 0.1.0 it was the floor alone.
+        return min(int(start.metadata.partition("/")[0]), start.offset) if start.metadata else start.offset
     except ValueError as error:
         raise FormatError(
-            f"the metadata of a source offset must be a number; found {start.metadata!r}", mend=_REBUILD
+            f"the metadata of a source offset must be FLOOR/PANES, two numbers; found {start.metadata!r}", mend=_REBUILD
         ) from error
 
 

@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream_monitor.errors import SetupError
 from stream_monitor.kafka.ends import Bounds, bounds
+from stream_monitor.kafka.failures import ANOTHER_PREFIX
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, Start
 
@@ -31,10 +32,16 @@ RESET_OFFSETS = "kafka-consumer-groups --reset-offsets --group {group} --topic {
 
 
 def anchor_first_start(admin: AdminClient, consumer: Any, policy: LoopPolicy, partitions: Iterable[TP]) -> bool:
-    """Commit starting offsets if the group has none at all; returns whether this was the very first start."""
+    """Commit starting offsets if the group has none at all; returns whether this was the very first start.
+
+    SetupError where partitions were added since to topics that may not grow. They need not be assigned to anybody yet:
+    a static member that comes back gets what it had.
+    """
     partitions = list(partitions)
     committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms)
     if any(each.offset is not None for each in committed.values()):
+        if not policy.may_grow:
+            _refuse_added(committed, policy.group)
         return False
     found = bounds(admin, partitions, policy.committed_deadline_ms / 1000)
     starts = [TopicPartition(*tp, first_offset(policy, found[tp])) for tp in partitions]
@@ -85,10 +92,12 @@ def committed_offsets(consumer: Any, partitions: Iterable[TP], deadline_ms: int)
     }
 
 
-def start_offset(tp: TP, committed: int | None, found: Bounds, group: str) -> int:
+def start_offset(tp: TP, committed: int | None, found: Bounds, group: str, *, may_grow: bool = True) -> int:
     """Where to read an owned partition from; SetupError where records were lost or counted by nobody."""
     reset = RESET_OFFSETS.format(group=group, topic=tp.topic)
     if committed is None:
+        if not may_grow:
+            _refuse_added({tp: Committed(None, "")}, group)
         if found.low == 0:
             return 0  # the partition was added after the first start: nothing of it was read or deleted
         raise SetupError(
@@ -110,6 +119,17 @@ def start_offset(tp: TP, committed: int | None, found: Bounds, group: str) -> in
     return committed
 
 
+def _refuse_added(committed: Mapping[TP, Committed], group: str) -> None:
+    for tp, each in committed.items():
+        if each.offset is None:
+            raise SetupError(
+                f"{tp.topic} must keep the number of partitions it had at the first start, since the state of a model "
+                f"lies in the partition that its name falls on; group {group} has no offset for {tp}: it was added, or "
+                "its offset was lost",
+                mend=ANOTHER_PREFIX,
+            )
+
+
 def starts(
     policy: LoopPolicy,
     committed: Mapping[TP, Committed],
@@ -122,7 +142,7 @@ def starts(
     """
     if policy.group_keeps_offsets:
         return {
-            tp: Start(start_offset(tp, each.offset, found[tp], policy.group), each.metadata)
+            tp: Start(start_offset(tp, each.offset, found[tp], policy.group, may_grow=policy.may_grow), each.metadata)
             for tp, each in committed.items()
         }
     return {tp: memory.get(tp) or Start(first_offset(policy, found[tp]), "") for tp in committed}

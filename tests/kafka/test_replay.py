@@ -71,8 +71,8 @@ def test_metadata_that_are_not_a_number_are_refused() -> None:
 
 
 def test_the_metadata_name_the_lowest_offset_that_old_entries_or_this_flush_need() -> None:
-    assert metadata(None, Span(40, 50, False)) == "40"
-    assert metadata(12, Span(40, 50, False)) == "12"
+    assert metadata(None, Span(40, 50, False), 4) == "40/4"
+    assert metadata(12, Span(40, 50, False), 4) == "12/4"
 
 
 @pytest.mark.broker

@@ -65,7 +65,7 @@ class Fragile(World):
             return
         for role, start in before.items():
             span = Span(start, self.positions[role, partition], False)
-            self.metadata[role, partition] = metadata(floors[role], span)
+            self.metadata[role, partition] = metadata(floors[role], span, 4)
         fate = self.rng.random()
         if fate < 0.15:  # killed between the commit and the write
             self.crash_worker(partition)
