@@ -62,6 +62,7 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
     publisher = EvaluatePublisher(board, setup.policies, setup.profiles)
 
     def run(stop: threading.Event) -> None:
+        collect_seldom()
         stage = EvaluateStage(
             setup.policies,
             setup.profiles,
