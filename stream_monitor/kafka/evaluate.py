@@ -132,24 +132,32 @@ class EvaluateStage:
         self._on_revoked([tp.partition for tp in partitions])
 
     def process(self, batch: list[Run]) -> Mapping[TP, int]:
-        held: dict[TP, int] = {}
+        left: dict[TP, int] = {}
         for run in batch:
             owned = self._owned[run.tp.partition]
             fold = self._restored(run.tp.partition, owned)
+            fold.go_on()
             for offset, message in zip(run.offsets, run.messages, strict=True):
+                if not fold.is_ready:
+                    left.setdefault(run.tp, offset)
+                    break
                 if not fold.apply(message.value() or b"", offset, message.timestamp()[1]):
-                    held.setdefault(run.tp, offset)
+                    left.setdefault(run.tp, offset)
                     owned.stopped = True
                     break
-        return held
+        return left
+
+    def is_full(self) -> bool:
+        return any(owned.fold is not None and not owned.fold.is_ready for owned in self._owned.values())
 
     def _restored(self, partition: int, owned: _Owned) -> EvaluateFold:
         if owned.fold is None:
             settings = self._settings
             topic, start = settings.names.state, owned.start
             _, records = read_state(settings.client, topic, partition, start, deadline_s=settings.restore_deadline_s)
+            room = self._policies.transaction_bytes // len(self._owned)
             owned.fold = EvaluateFold.restore(
-                self._policies,
+                replace(self._policies, transaction_bytes=room),
                 self._profiles,
                 [StateRecord(key, value) for key, value in records],
                 partition=partition,
@@ -157,10 +165,6 @@ class EvaluateStage:
             )
             owned.restored = owned.fold.newest_events()
         return owned.fold
-
-    def is_full(self) -> bool:
-        """Never: a flush lets go of nothing but what is written."""
-        return False
 
     def is_awaited(self) -> bool:
         return any(owned.fold is not None and owned.fold.is_awaited() for owned in self._owned.values())

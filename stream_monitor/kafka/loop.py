@@ -66,6 +66,7 @@ class Loop:
         self._caught_up = CaughtUp()
         self._memory: dict[TP, Start] = {}
         self._paused: set[TP] = set()
+        self._waiting: set[TP] = set()  # of these, for the next flush
         self._group_metadata: Any = None
         self._failure: BaseException | None = None
         self._tally = Tally()
@@ -114,7 +115,8 @@ class Loop:
         pace = Pace(policy, self._now_ms())
         while not stop.is_set():
             with self._steps.within(Step.CONSUME):
-                messages = self._consumer.consume(policy.batch_messages, pace.wait_s(self._now_ms()))
+                wait_s = 0.0 if self._stage.is_full() else pace.wait_s(self._now_ms())
+                messages = self._consumer.consume(policy.batch_messages, wait_s)
             self._poll_others()
             self._raise_failure()
             with self._steps.within(Step.PROCESS):
@@ -130,13 +132,18 @@ class Loop:
                 self._watch_ends(now_ms)
                 self._flush(policy.produce_deadline_ms)
                 pace.flushed(now_ms, self._now_ms(), early=early)
+            if self._waiting and not self._stage.is_full():
+                self._go_on()
 
     def _hold(self, held: Mapping[TP, int], batch: Sequence[Run]) -> None:
-        """Stop reading partitions that the stage cannot go on with."""
+        """Stop reading partitions that the stage cannot go on with, or not before it was flushed."""
         self._consumer.pause([TopicPartition(*tp) for tp in held])
         self._paused |= held.keys()
+        if full := self._stage.is_full():
+            self._waiting |= held.keys()
         for tp, offset in held.items():
-            log.error("held", partition=str(tp), offset=offset)
+            if not full:
+                log.error("held", partition=str(tp), offset=offset)
             self._positions.hold(tp, offset)
         for run in batch:
             if run.tp in held:
@@ -146,7 +153,16 @@ class Loop:
         """Read held partitions again."""
         if paused := [TopicPartition(*tp) for tp in self._paused if tp in self._positions]:
             self._consumer.resume(paused)
-        self._paused = set()
+        self._paused, self._waiting = set(), set()
+
+    def _go_on(self) -> None:
+        """The stage takes messages again: read partitions that waited for that. One that it could not go on with for
+        another reason is held again."""
+        for tp, offset in self._positions.release(self._waiting).items():
+            self._seek(tp, offset)
+            self._consumer.resume([TopicPartition(*tp)])
+        self._paused -= self._waiting
+        self._waiting = set()
 
     def _consumer_event(self, message: Message) -> None:
         error = message.error()

@@ -46,6 +46,11 @@ class Positions:
         self._owned[tp].next = offset
         self._held.add(tp)
 
+    def release(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """These are held no longer; returns where to read from."""
+        self._held.difference_update(tps)
+        return {tp: self._owned[tp].next for tp in tps if tp in self._owned}
+
     def accept(self, run: Run) -> Run:
         """What of the run is the stage's to fold: messages of an owned partition that were not handed over already."""
         position = self._owned.get(run.tp)

@@ -78,14 +78,16 @@ class Stage(Protocol):
         """Fold messages into the overlay. Must not raise for anything a message can hold.
 
         Returns the partitions that it cannot go on with, and the offset of the first message in each that it did not
-        fold: there the partition is held, until it is assigned again or a transaction aborts.
+        fold: there the partition is held, until it is assigned again or a transaction aborts; or, if the stage is full,
+        until it is so no longer.
         """
 
     def is_awaited(self) -> bool:
         """Whether somebody waits for what is folded: the loop then flushes early. Asked after every batch, so cheap."""
 
     def is_full(self) -> bool:
-        """Whether the overlay has reached its limit: the loop then flushes at once. Asked after every batch."""
+        """Whether the overlay has reached its limit, or more is to be emitted than one transaction may hold: the loop
+        then flushes at once. Asked after every batch, so cheap."""
 
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> Sequence[Outgoing]:
         """What this flush emits; `spans`: offsets [start, end) read since the last commit of every owned partition,

@@ -74,16 +74,30 @@ def backtest(
         }
         flushed = dict(read)
         flush = ingest.flush(taken.now_ms, spans, {PREDICTIONS: 1, LABELS: 1})
+        learned: list[Profile] = []
         for message in flush.messages:
             evaluate.apply(message.value, offset, taken.now_ms)
             offset += 1
+            for output in _full(evaluate):
+                learned += output.profiles
+                yield Step(output, [], IngestCounters())
         ingest.committed()
         output = evaluate.drain()
-        ingest.adopt(output.profiles)
-        learning -= {profile.model_name for profile in output.profiles}
+        learned += output.profiles
+        ingest.adopt(learned)
+        learning -= {profile.model_name for profile in learned}
         yield Step(output, flush.dead_letters, flush.counters)
     evaluate.finish()
+    for output in _full(evaluate):
+        yield Step(output, [], IngestCounters())
     yield Step(evaluate.drain(), [], IngestCounters())
+
+
+def _full(evaluate: EvaluateFold) -> Iterator[EvaluateOutput]:
+    """What would be transactions of their own, until there is room for more."""
+    while not evaluate.is_ready:
+        yield evaluate.drain()
+        evaluate.go_on()
 
 
 def _learning(policies: Policies, profiles: Mapping[str, Profile]) -> set[str]:

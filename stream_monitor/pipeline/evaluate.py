@@ -2,11 +2,12 @@
 
 All state lives here and, record by record, in the compacted state topic; `restore` reads it back.  After an aborted
 transaction the fold is thrown away and restored: there is no second way back.  Pure: time comes in as an argument.
+What one transaction holds is bounded: a round that makes more due goes on in the next (round.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.pipeline.publishing import NewestKey
 from stream_monitor.pipeline.records import StateRecord, parse_key, record_key
+from stream_monitor.pipeline.round import Cause, Round
 from stream_monitor.pipeline.series import ModelMeta, Series, SeriesMeta
 from stream_monitor.reference.profile import Profile
 from stream_monitor.windows.grid import pane_start
@@ -60,7 +62,7 @@ class EvaluateFold:
         self._policies = policies
         self._given = dict(profiles)
         self._partition = partition
-        self._outbox = Outbox()
+        self._outbox = Outbox(policies.transaction_bytes)
         self._sources = Sources()
         self._health = Health(policies)
         self._models: dict[str, ModelFold] = {}
@@ -68,6 +70,9 @@ class EvaluateFold:
         self._now_ms = 0
         self._repeats = 0
         self._held: str | None = None
+        self._round: Round | None = None
+        self._rest: Iterator[None] = iter(())  # of the round
+        self._round_is_written = False
 
     # -- in ----------------------------------------------------------------------------------------------------
 
@@ -79,8 +84,10 @@ class EvaluateFold:
         """Fold one decoded message; `record_ms` is its record's time and serves as the clock.
 
         False for the first one with a schema that is not known, and all that come after it: they are to be read again
-        by a fold that knows it.
+        by a fold that knows it.  While the fold is not ready, this ends the round under way first, whatever its size.
         """
+        for _ in self._rest:
+            pass
         if self._held is not None or self._hold(message, offset, record_ms):
             return False
         self._position = offset + 1
@@ -98,34 +105,60 @@ class EvaluateFold:
         return True
 
     def tick(self, now_ms: int) -> None:
-        """Let the wall clock close windows of models whose sources are all idle, and publish due revisions."""
+        """Let the wall clock close windows of models whose sources are all idle, and publish due revisions; or go on
+        with the round under way."""
         self._now_ms = max(self._now_ms, now_ms)
-        for model in self._models.values():
-            model.advance(self._sources, self._now_ms, by_clock=True)
+        if self.is_behind:
+            self.go_on()
+        else:
+            self._begin(Round(Cause.CLOCK, self._now_ms, list(self._models)))
 
     def finish(self) -> None:
         """The input has ended (backtest): close every window that has begun, publish every correction."""
-        for model in self._models.values():
-            model.advance(self._sources, self._now_ms, at_end=True)
+        for _ in self._rest:
+            pass
+        self._begin(Round(Cause.END, self._now_ms, list(self._models)))
+
+    @property
+    def is_behind(self) -> bool:
+        """True if a round is under way: it goes on once the outbox is drained."""
+        return self._round is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """True if the next message can be folded into the transaction under way."""
+        return self._round is None and not self._outbox.is_full
+
+    def go_on(self) -> None:
+        """Go on with the round under way, if there is one, for as long as the transaction has room."""
+        if not self._outbox.is_full:
+            for _ in self._rest:
+                if self._outbox.is_full:
+                    return
 
     # -- out ---------------------------------------------------------------------------------------------------
 
     def drain(self) -> EvaluateOutput:
         """What the transaction must hold: events, and the state records that changed."""
         outbox = self._outbox
-        outbox.alerts.extend(self._health.take())
+        for alert in self._health.take():
+            outbox.alert(alert)
         metrics = outbox.take_metrics(self._now_ms, lambda end: self._policies.is_historical(end, self._now_ms))
         state = sorted(StateRecord(record_key(*parts), self._record(parts)) for parts in outbox.touched)
         if self._position is not None:
             state.append(StateRecord(record_key("sources"), msgspec.msgpack.encode(self._sources)))
             state.append(StateRecord(record_key("health"), self._health.to_bytes()))
-        output = EvaluateOutput(metrics, outbox.alerts, outbox.profiles, state, self._summary())
-        outbox.alerts, outbox.profiles, outbox.touched = [], [], set()
+        if self._round is not None or self._round_is_written:
+            value = None if self._round is None else msgspec.msgpack.encode(self._round)
+            state.append(StateRecord(record_key("round"), value))
+            self._round_is_written = self._round is not None
+        output = EvaluateOutput(metrics, outbox.take_alerts(), outbox.profiles, state, self._summary())
+        outbox.profiles, outbox.touched = [], set()
         return output
 
     def is_awaited(self) -> bool:
         """True if there is something that a reader of metrics or alerts waits for."""
-        return bool(self._outbox.metrics or self._outbox.alerts)
+        return self._outbox.is_awaited()
 
     def active_alerts(self) -> dict[str, ActiveAlert]:
         """Alerts that are not quiet, by fingerprint."""
@@ -152,9 +185,28 @@ class EvaluateFold:
         for record in sorted(records, key=lambda record: _rank(record.key)):
             if record.value is not None:
                 fold._take_up(parse_key(record.key), record.value)
+        if fold._round is not None:
+            fold._round_is_written = True
+            fold._rest = fold._turns(fold._round)
         return fold
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    def _begin(self, new: Round) -> None:
+        self._round = new
+        self._rest = self._turns(new)
+        self.go_on()
+
+    def _turns(self, now: Round) -> Iterator[None]:
+        """The models' turns; stops where a transaction may end."""
+        while now.left:
+            model = self._model(now.left[0])
+            yield from model.advance(self._sources, now)
+            if now.cause is Cause.PROGRESS:
+                self._health.held(model.name, self._holding(model), now.now_ms)
+            del now.left[0]
+            now.closing = None
+        self._round = None
 
     def _model(self, name: str) -> ModelFold:
         model = self._models.get(name)
@@ -196,9 +248,7 @@ class EvaluateFold:
         self._health.end_gaps(record_ms)
         if self._partition == 0:
             self._health.progress(progress.events, sum(progress.rejects.values()), record_ms)
-        for name, model in self._models.items():
-            model.advance(self._sources, record_ms)
-            self._health.held(name, self._holding(model), record_ms)
+        self._begin(Round(Cause.PROGRESS, record_ms, list(self._models)))
 
     def _holding(self, model: ModelFold) -> tuple[tuple[str, int], ...]:
         policy = model.policy
@@ -245,6 +295,9 @@ class EvaluateFold:
             return
         if kind == "health":
             self._health.restore(value)
+            return
+        if kind == "round":
+            self._round = msgspec.msgpack.decode(value, type=Round)
             return
         model = self._model(str(parts[1]))
         if kind == "model":

@@ -11,7 +11,7 @@ from stream_monitor.alerts.observe import ClosedWindow
 from stream_monitor.alerts.significance import budget_level, windows_per_day
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import window_label
-from stream_monitor.events.names import TimeBasis
+from stream_monitor.events.names import MetricName, TimeBasis
 from stream_monitor.metrics.figure import Figure
 from stream_monitor.pipeline.metric_events import Events
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
@@ -29,6 +29,8 @@ class Judge:
         self.active: dict[str, ActiveAlert] = {}
         self._name = policy.name
         self._rules = policies.rules
+        # What rules look at, and what they show as evidence: the other figures need not be kept until the window's end.
+        self._asked_for = {rule.metric for rule in policies.rules} | {MetricName.CSI}
         self._source = policies.source
         self._joins_labels = policy.joins_labels
         bases = list(TimeBasis) if policy.joins_labels else [TimeBasis.PREDICTION]
@@ -59,7 +61,7 @@ class Judge:
             start_ms=window.start_ms,
             end_ms=window.end_ms,
             historical=historical,
-            figures=figures,
+            figures=[figure for figure in figures if figure.metric in self._asked_for],
         )
         self._shown.append(shown)
         self._events[id(shown)] = events

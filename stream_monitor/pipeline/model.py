@@ -7,7 +7,8 @@ without the watermark moving, so nothing that comes afterwards is late for that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import merge
 
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
@@ -23,6 +24,7 @@ from stream_monitor.pipeline.outbox import Outbox
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.pipeline.publishing import NewestKey, Publisher
 from stream_monitor.pipeline.references import References
+from stream_monitor.pipeline.round import Cause, Closing, Round, SpecKey
 from stream_monitor.pipeline.series import (
     BASES,
     ModelMeta,
@@ -226,13 +228,28 @@ class ModelFold:
 
     # -- time --------------------------------------------------------------------------------------------------
 
-    def advance(self, sources: Sources, now_ms: int, *, by_clock: bool = False, at_end: bool = False) -> None:
+    def advance(self, sources: Sources, turn: Round) -> Iterator[None]:
         """Close what is due, revise what changed, forget what is over.
 
-        `by_clock`: `now_ms` is the wall clock (else the newest panes record).  `at_end`: the input has ended.
+        Stops after each series for whoever drives it, who may make a transaction of what there is by then, and may
+        fold nothing before the end.  A turn that has begun (`turn.closing`) is gone on with.
         """
-        due: list[tuple[int, int, WindowSpec, TimeBasis, Window]] = []
-        for order, basis in enumerate(self.bases):
+        if turn.closing is None:
+            turn.closing = Closing(dict(self._targets(sources, turn)))
+        yield from self._close_due(turn.closing, turn.now_ms)
+        yield from self._revise(turn.closing, turn)
+        self._forget(turn.now_ms)
+        profile = self.learner.finish(sources.newest_ms(self.name, ("predictions",)), turn.now_ms)
+        if profile is not None:
+            self.refer_to(profile, in_force=True)
+            self._outbox.profiles.append(profile)
+            self._outbox.touch("profile", self.name)
+            self._outbox.touch("bootstrap", self.name)
+
+    def _targets(self, sources: Sources, turn: Round) -> Iterator[tuple[SpecKey, int]]:
+        """Up to where the windows of each time basis, size and slide may close; moves the watermarks."""
+        now_ms, by_clock, at_end = turn.now_ms, turn.cause is Cause.CLOCK, turn.cause is Cause.END
+        for basis in self.bases:
             reading = read_watermark(
                 sources,
                 self.name,
@@ -250,18 +267,8 @@ class ModelFold:
                 if at_end or (by_clock and reading.all_idle):
                     newest = sources.newest_ms(self.name, NEWEST_ROLE[basis])
                     upto = idle_end(spec, mark, newest, None if at_end else now_ms, self.policy, self._policies)
-                if upto is not None:
-                    due += [(window.end_ms, order, spec, basis, window) for window in self._due(basis, spec, upto)]
-        for _, _, spec, basis, window in sorted(due, key=lambda item: item[:3]):
-            self._close(basis, spec, window, now_ms)
-        self._revise(now_ms, everything=at_end)
-        self._forget(now_ms)
-        profile = self.learner.finish(sources.newest_ms(self.name, ("predictions",)), now_ms)
-        if profile is not None:
-            self.refer_to(profile, in_force=True)
-            self._outbox.profiles.append(profile)
-            self._outbox.touch("profile", self.name)
-            self._outbox.touch("bootstrap", self.name)
+                if upto is not None and self._is_due(basis, spec, upto):
+                    yield (str(basis), spec.size_ms, spec.slide_ms), upto
 
     def _specs(self, basis: TimeBasis) -> list[WindowSpec]:
         specs = list(self.policy.windows)
@@ -269,77 +276,106 @@ class ModelFold:
             specs.append(self._grid)
         return specs
 
-    def _due(self, basis: TimeBasis, spec: WindowSpec, upto: int) -> list[Window]:
+    def _is_due(self, basis: TimeBasis, spec: WindowSpec, upto: int) -> bool:
+        """Whether an end lies between what is closed and `upto`; settles where a new window size begins."""
         key = (str(basis), spec.size_ms, spec.slide_ms)
         closed = self.meta.closed.get(key)
-        if closed is not None and spec.first_end_after(closed) > upto:
-            return []
-        starts = sorted({start for series in self.series.values() for start in series.panes(basis)})
-        if closed is None:
-            if not starts or spec.first_end_after(starts[0]) > upto:
-                return []
-            # A window size new in the config begins with the first window of which no pane is gone.
-            gone = [moment for s in self.series.values() if (moment := s.meta.gone_ms.get(basis)) is not None]
-            closed = max([starts[0], *(pane_start(moment, spec.slide_ms) + spec.size_ms for moment in gone)])
-        self.meta.closed[key] = upto - upto % spec.slide_ms
-        self._touch()
-        retire_ms = self.policy.retire_after_ms
-        alive = self.series.values()
-        return list(
-            due_windows(spec, closed, upto, starts, lambda w: any(s.is_live(basis, w, retire_ms) for s in alive))
-        )
+        if closed is not None:
+            return spec.first_end_after(closed) <= upto
+        first = min((start for series in self.series.values() for start in series.panes(basis)), default=None)
+        if first is None or spec.first_end_after(first) > upto:
+            return False
+        # A window size new in the config begins with the first window of which no pane is gone.
+        gone = [moment for s in self.series.values() if (moment := s.meta.gone_ms.get(basis)) is not None]
+        self.meta.closed[key] = max([first, *(pane_start(moment, spec.slide_ms) + spec.size_ms for moment in gone)])
+        return True
 
-    def _close(self, basis: TimeBasis, spec: WindowSpec, window: Window, now_ms: int) -> None:
+    def _close_due(self, closing: Closing, now_ms: int) -> Iterator[None]:
+        """All windows up to the targets, in the order of their ends, by prediction time before by label time."""
+        # A restart in between may have brought another config.
+        watched = {(str(basis), spec.size_ms, spec.slide_ms) for basis in self.bases for spec in self._specs(basis)}
+        due = [self._due(key, upto) for key, upto in closing.targets.items() if key in watched]
+        for end, order, spec, start in merge(*due):
+            basis = self.bases[order]
+            yield from self._close(basis, Window(spec, start), closing, now_ms)
+            self.meta.closed[str(basis), spec.size_ms, spec.slide_ms] = end
+            self._touch()
+        for key, upto in closing.targets.items():
+            self.meta.closed[key] = upto - upto % key[2]
+            self._touch()
+
+    def _due(self, key: SpecKey, upto: int) -> Iterator[tuple[int, int, WindowSpec, int]]:
+        basis, spec = TimeBasis(key[0]), WindowSpec(*key[1:])
+        starts = sorted({start for series in self.series.values() for start in series.panes(basis)})
+        retire_ms, alive, order = self.policy.retire_after_ms, self.series.values(), self.bases.index(basis)
+        windows = due_windows(
+            spec, self.meta.closed[key], upto, starts, lambda w: any(s.is_live(basis, w, retire_ms) for s in alive)
+        )
+        return ((window.end_ms, order, spec, window.start_ms) for window in windows)
+
+    def _close(self, basis: TimeBasis, window: Window, closing: Closing, now_ms: int) -> Iterator[None]:
+        key = window_key(basis, window)
+        # After a restart in its middle: the judge has to see all series at once, so those published are shown again.
+        through = closing.through if closing.window == key else None
+        closing.window = key
         self.judge.begin(basis, window)
-        published = spec in self.policy.windows
+        historical = self._policies.is_historical(window.end_ms, now_ms)
         for series in self._in_order(self.series.values()):
             if not series.is_live(basis, window, self.policy.retire_after_ms):
                 continue
-            figures = self._publisher.figures(series, basis, window) if published else []
-            if (
-                basis is TimeBasis.LABEL
-                and spec == self._grid
-                and series.is_overall
-                and series.meta.version is not None
-            ):
-                detected = self._detected(series, series.meta.version, window.start_ms)
-                figures += detected
-                for index in self.detectors.places() if detected else ():
-                    self._outbox.touch("detector", self.name, series.meta.version, index)
+            figures = self._publisher.figures(series, basis, window) if window.spec in self.policy.windows else []
+            if through is not None and series.key <= through:
+                if series.is_overall and series.meta.version is not None:
+                    figures += closing.detected.get(series.meta.version, [])
+                self.judge.show(series, figures, self._publisher.events(series, basis, window, 0, now_ms), historical)
+                continue
+            if basis is TimeBasis.LABEL and window.spec == self._grid:
+                figures += self._detected(series, window.start_ms, closing)
             events = self._publisher.publish(series, basis, window, figures, 0, now_ms)
-            if figures and published:
-                series.meta.published[window_key(basis, window)] = 0
+            if figures and window.spec in self.policy.windows:
+                series.meta.published[key] = 0
                 self._touch_series(series)
-            self.judge.show(series, figures, events, self._policies.is_historical(window.end_ms, now_ms))
+            self.judge.show(series, figures, events, historical)
+            closing.through = series.key
+            yield
         self._take(self.judge.end())
+        closing.through, closing.detected = None, {}
 
-    def _detected(self, series: Series, version: str, start: int) -> list[Figure]:
+    def _detected(self, series: Series, start: int, closing: Closing) -> list[Figure]:
         """What detectors say to a closed pane, whose sample has served its turn."""
+        version = series.meta.version
+        if version is None or not series.is_overall:
+            return []
         sample = series.label_panes.take_sample(start)
         if sample is None:
             return []
         self._outbox.touch("pane", self.name, *series.parts, TimeBasis.LABEL, start)
-        return self.detectors.see(version, sample)
+        detected = self.detectors.see(version, sample)
+        if detected:
+            closing.detected[version] = detected
+        for index in self.detectors.places() if detected else ():
+            self._outbox.touch("detector", self.name, version, index)
+        return detected
 
     def _take(self, changes: list[Change]) -> None:
         for event, fingerprint in changes:
             if event is not None:
-                self._outbox.alerts.append(event)
+                self._outbox.alert(event)
             self._outbox.touch("alert", self.name, fingerprint)
 
-    def _revise(self, now_ms: int, *, everything: bool) -> None:
+    def _revise(self, closing: Closing, turn: Round) -> Iterator[None]:
         """Publish closed windows that changed: at most once an interval, or now where they are about to expire."""
-        timely = everything or now_ms - self.meta.revised_ms >= self._policies.revision_interval_ms
-        revised = False
+        now_ms = turn.now_ms
+        timely = turn.cause is Cause.END or now_ms - self.meta.revised_ms >= self._policies.revision_interval_ms
         for series in self._in_order(series for series in self.series.values() if series.meta.dirty):
-            due = [key for key in sorted(series.meta.dirty) if timely or self._is_over(key) or not self._is_kept(key)]
-            for key in due:
-                series.meta.dirty.discard(key)
-                self._revise_window(series, key, now_ms)
-            if due:
-                self._touch_series(series)
-                revised = timely
-        if revised:
+            for key in sorted(series.meta.dirty):
+                if timely or self._is_over(key) or not self._is_kept(key):
+                    series.meta.dirty.discard(key)
+                    self._revise_window(series, key, now_ms)
+                    self._touch_series(series)
+                    closing.revised = timely
+                    yield
+        if closing.revised:
             self.meta.revised_ms = now_ms
             self._touch()
 

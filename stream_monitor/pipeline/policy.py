@@ -54,7 +54,10 @@ class ModelPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The whole monitor. `unlisted` is the template for models that register themselves (no reference)."""
+    """The whole monitor. `unlisted` is the template for models that register themselves (no reference).
+
+    `transaction_bytes`: of events, that evaluate puts into one transaction at most: it has to be over in 10 s.
+    """
 
     models: Mapping[str, ModelPolicy]
     unlisted: ModelPolicy = ModelPolicy(name="", reference=ReferencePolicy(kind="none"))
@@ -64,6 +67,7 @@ class Policies:
     max_series: int = 1_000
     max_unflushed_bytes: int = 128 << 20
     panes_partitions: int = 4
+    transaction_bytes: int = 32 * 1024 * 1024
     idle_timeout_ms: int = 30_000
     progress_timeout_ms: int = 15_000
     stalled_after_ms: int = 5 * _MINUTE

@@ -68,15 +68,22 @@ class Publisher:
         self, series: Series, basis: TimeBasis, window: Window, figures: Sequence[Figure], revision: int, now_ms: int
     ) -> Events:
         """Put the figures of one revision into the outbox; returns what makes their events."""
-        place = place_of(self._policy.name, series, basis, window)
-        final = self._policy.allowed_lateness_ms == 0
-        historical = self._policies.is_historical(window.end_ms, now_ms)
-        events = Events(place, revision=revision, final=final, historical=historical, emitted_ms=now_ms)
+        events = self.events(series, basis, window, revision, now_ms)
         if figures:
-            self._outbox.metrics.append((events, figures))
-        if series.is_overall and figures and not historical:
+            self._outbox.metrics(events, figures)
+        if series.is_overall and figures and not self._policies.is_historical(window.end_ms, now_ms):
             self._keep(series.meta.version, basis, window, [events.of(figure) for figure in figures])
         return events
+
+    def events(self, series: Series, basis: TimeBasis, window: Window, revision: int, now_ms: int) -> Events:
+        """What makes the events of one revision, without publishing any."""
+        return Events(
+            place_of(self._policy.name, series, basis, window),
+            revision=revision,
+            final=self._policy.allowed_lateness_ms == 0,
+            historical=self._policies.is_historical(window.end_ms, now_ms),
+            emitted_ms=now_ms,
+        )
 
     def _keep(self, version: str | None, basis: TimeBasis, window: Window, events: list[MetricEvent]) -> None:
         key: NewestKey = (version, str(basis), window.spec.size_ms, window.spec.slide_ms)

@@ -19,6 +19,8 @@ BASES = (TimeBasis.PREDICTION, TimeBasis.LABEL)
 
 # (time basis, size, slide, start)
 WindowKey = tuple[str, int, int, int]
+# Version and segment label: the order in which the series of a model are published
+SeriesKey = tuple[str, str]
 
 
 def window_key(basis: TimeBasis, window: Window) -> WindowKey:
@@ -58,7 +60,7 @@ class Series:
         self.meta = meta
         self.prediction_panes = PredictionShelf()
         self.label_panes = LabelShelf()
-        self.key = (meta.version or "", segment_label(meta.segment))
+        self.key: SeriesKey = (meta.version or "", segment_label(meta.segment))
         self.parts = (meta.version, msgspec.json.encode(sorted(meta.segment.items())).decode())
 
     @property

@@ -36,7 +36,8 @@ def main() -> None:
     client = {"bootstrap.servers": given["bootstrap"]}
     topics = (names.predictions, names.labels or "", names.panes, names.state, names.profiles)
     counts = require(AdminClient(client), topics)
-    told = policies(idle_timeout_ms=IDLE_TIMEOUT_MS)
+    # So few bytes that the windows of one progress message fill several transactions.
+    told = policies(idle_timeout_ms=IDLE_TIMEOUT_MS, transaction_bytes=60_000)
     if given["role"] == "ingest":
         store = RocksJoinStore(Path(given["state_dir"]) / given["instance"] / "join")
         settings = IngestSettings(names, client, counts, given["instance"])

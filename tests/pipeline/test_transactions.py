@@ -1,0 +1,131 @@
+"""A jump of event time is published in transactions of bounded size, and nobody can tell from what was published."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import replace
+
+import pytest
+
+from stream_monitor.alerts.rule import RulePolicy
+from stream_monitor.detectors.policy import DetectorPolicy
+from stream_monitor.events.alert import AlertEvent
+from stream_monitor.events.metric import MetricEvent
+from stream_monitor.pipeline.evaluate import EvaluateFold
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS
+from stream_monitor.pipeline.policy import Policies
+from tests.pipeline.test_exact_counts import policies, send_all, stream
+from tests.pipeline.world import World
+
+RULES = (
+    RulePolicy("many", "predictions", above=9.0),
+    RulePolicy("none", "predictions", below=1.0),
+    RulePolicy("change", "change_detected", above=0.5),
+)
+ROOM = 6_000
+MODELS = ("m", "another")
+
+
+def told(**changes: object) -> Policies:
+    chosen = replace(policies(rules=RULES), **changes)
+    model = replace(chosen.models["m"], detectors=(DetectorPolicy("error", "page_hinkley"),), retire_after_ms=90_000)
+    return replace(chosen, models={name: replace(model, name=name) for name in MODELS}, panes_partitions=1)
+
+
+def folded(seed: int) -> World:
+    """Everything ingested, nothing evaluated. The stream pauses twice: then many windows are due at once."""
+    rng = random.Random(seed)
+    world = World(told(), partitions=2)
+    predictions, labels = stream(rng, 160)
+    for events in (predictions, labels):
+        for event in events:
+            event["at"] += 400_000 * (event["at"] > 30_000) + 150_000 * (event["at"] > 60_000)
+    send_all(world, predictions, labels)
+    while any(world.positions[role, p] < len(world.logs[role][p]) for role, p in world.positions):
+        world.clock += 1_000
+        for p in range(world.partitions):
+            world.ingest(p, PREDICTIONS, 40)
+            world.ingest(p, LABELS, 40)
+            world.flush(p)
+    return world
+
+
+def evaluated(source: World, room: int, rng: random.Random | None = None) -> tuple[World, list[int]]:
+    """One message, one tick of the clock or one part of a round a transaction; with `rng`, aborts and restarts.
+    Returns the bytes of the figures in each."""
+    world = World(told(transaction_bytes=room), partitions=2)
+    world.panes, world.clock = source.panes, source.clock
+    steps: list[tuple[bytes, int] | int | None] = []
+    for place, message in enumerate(source.panes[0]):
+        steps += [message] if place % 7 else [message, message[1] + 50_000]
+    steps.append(None)
+    done, sizes = 0, []
+    while done < len(steps) or world.folds[0].is_behind:
+        fold, began = world.folds[0], 0
+        fold.go_on()
+        if fold.is_ready and done < len(steps):
+            _do(fold, steps, done)
+            began = 1
+        output = fold.drain()
+        if rng is not None and rng.random() < 0.2:
+            world.crash_evaluate(0)
+            continue
+        done += began
+        world.pane_positions[0] = sum(isinstance(step, tuple) for step in steps[:done])
+        sizes.append(sum(len(event.encode()) for event in output.metrics if event.metric != "too_late"))
+        world.publish(0, output)
+        if rng is not None and rng.random() < 0.2:
+            world.crash_evaluate(0)
+    return world, sizes
+
+
+def without_clock(events: list[MetricEvent] | list[AlertEvent]) -> list[bytes]:
+    """What was published, but when: a fold that ends its input after a restart knows a clock of the past."""
+    return [re.sub(rb'"emitted_at":"[^"]*"', b"", event.encode()) for event in events]
+
+
+def _do(fold: EvaluateFold, steps: list[tuple[bytes, int] | int | None], place: int) -> None:
+    step = steps[place]
+    if step is None:
+        fold.finish()
+    elif isinstance(step, int):
+        fold.tick(step)
+    else:
+        fold.apply(step[0], sum(isinstance(each, tuple) for each in steps[:place]), step[1])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_many_small_transactions_publish_what_one_large_one_does_also_across_kills(seed: int) -> None:
+    source = folded(seed)
+    whole, large = evaluated(source, 1 << 30)
+    split, small = evaluated(source, ROOM)
+    killed, _ = evaluated(source, ROOM, random.Random(seed))
+    most_of_a_series = 8_000  # by which a transaction may be larger
+    assert max(large) > 5 * ROOM
+    assert max(small) <= ROOM + most_of_a_series
+    assert len(small) > len(large) + 10
+    for other in (split, killed):
+        assert without_clock(other.metrics) == without_clock(whole.metrics)
+        assert without_clock(other.alerts) == without_clock(whole.alerts)
+        assert other.state[0].keys() == whole.state[0].keys()
+    assert {alert.labels["metric"] for alert in whole.alerts} == {rule.metric for rule in RULES[:2]}
+    assert any(event.metric == "change_detected" for event in whole.metrics)
+    assert any(event.revision for event in whole.metrics)
+
+
+def test_a_message_that_comes_while_a_round_is_under_way_finds_it_ended() -> None:
+    source = folded(0)
+    world = World(told(transaction_bytes=ROOM), partitions=2)
+    metrics = []
+    for offset, (value, record_ms) in enumerate(source.panes[0]):
+        world.folds[0].apply(value, offset, record_ms)
+    world.folds[0].finish()
+    while not world.folds[0].is_ready:
+        metrics += list(world.folds[0].drain().metrics)
+        world.folds[0].go_on()
+    metrics += list(world.folds[0].drain().metrics)
+    whole, _ = evaluated(source, 1 << 30)
+    assert len({event.id for event in metrics}) == len(metrics)
+    published = {event.id for event in whole.metrics if event.metric != "too_late" and event.revision == 0}
+    assert {event.id for event in metrics if event.metric != "too_late" and event.revision == 0} == published
