@@ -15,18 +15,30 @@ from stream_monitor.errors import ConfigError, Problem
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 100_000  # with every alias written out
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a repeated key; plain YAML lets the last one win, which hides a mistake.
 
     Compared are the constructed keys, since 1 and true are one key of a Python mapping. Values are constructed from
-    the inside out, so that one which holds itself is refused.
+    the inside out, so that one which holds itself is refused. What int() or a date says to `!!int x` or to the 45th of
+    a month, which PyYAML lets through, is a YAMLError with its line.
     """
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.deep_construct = True
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except _UNREADABLE:
+            kind = node.tag.rpartition(":")[2]
+            # The value is not shown: it may be a secret.
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a value that is no {kind}", node.start_mark
+            ) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -42,7 +54,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_yaml(text: str) -> Any:
-    """One document. Raises YAMLError; ValueError for a number or date that is none; RecursionError."""
+    """One document. Raises YAMLError and RecursionError."""
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -89,8 +101,6 @@ def read_config_file(path: Path) -> dict[str, Any]:
         content = load_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError([Problem(str(path), _one_line(error), "YAML")]) from None
-    except ValueError as error:  # int() of 5,000 digits, the 45th of a month
-        raise ConfigError([Problem(str(path), f"a value that YAML cannot read: {error}", "YAML")]) from None
     except RecursionError:
         raise ConfigError([Problem(str(path), "mappings nested too deeply", "YAML")]) from None
     if content is None:

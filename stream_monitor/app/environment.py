@@ -54,7 +54,7 @@ def _value(text: str, *, secret: bool) -> Any:
         return text
     try:
         return load_yaml(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, RecursionError):
         return text
 
 
