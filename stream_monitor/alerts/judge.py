@@ -18,6 +18,7 @@ from stream_monitor.alerts.observe import ClosedWindow, Observed, observe
 from stream_monitor.alerts.rule import RulePolicy
 from stream_monitor.errors import FormatError
 from stream_monitor.events.names import Status
+from stream_monitor.events.unreadable import UNREADABLE
 
 FORMAT_VERSION = 1
 
@@ -41,7 +42,7 @@ class ActiveAlert:
             if version != FORMAT_VERSION:
                 raise FormatError(f"active alert has format {version}; accepted: {FORMAT_VERSION}")
             return msgspec.msgpack.decode(body, type=ActiveAlert)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise FormatError(f"active alert cannot be read: {error}") from error
 
 

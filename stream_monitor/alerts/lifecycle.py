@@ -17,6 +17,7 @@ import msgspec
 from stream_monitor.alerts.rule import RulePolicy
 from stream_monitor.errors import FormatError
 from stream_monitor.events.names import Status
+from stream_monitor.events.unreadable import UNREADABLE
 
 FORMAT_VERSION = 1
 STALE_WINDOWS = 10  # without stale_after: so many window lengths
@@ -93,7 +94,7 @@ class AlertState:
             if version != FORMAT_VERSION:
                 raise FormatError(f"alert state has format {version}; accepted: {FORMAT_VERSION}")
             return msgspec.msgpack.decode(state, type=AlertState)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise FormatError(f"alert state cannot be read: {error}") from error
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 import builtins
 import io
 import pickle
+import pickletools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from stream_monitor.detectors.river_drift import PageHinkley
@@ -34,6 +37,7 @@ ALLOWED: frozenset[tuple[str, str]] = frozenset(
     }
 )
 # Page-Hinkley keeps one of its own test methods in an attribute, which pickles as getattr(detector, name).
+_MEMO_PLACES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _PAGE_HINKLEY_TESTS = frozenset({"_test_increase", "_test_decrease", "_test_both"})
 
 
@@ -59,9 +63,21 @@ def dumps(value: object) -> bytes:
 
 def loads(data: bytes) -> Any:
     """FormatError for anything but a whole pickle of allowed classes and plain values."""
-    try:
+    with refusing():
+        for opcode, argument, _ in pickletools.genops(data):
+            # The unpickler makes a table of that many places: 16 GB for five bytes.
+            if opcode.name in _MEMO_PLACES and int(argument or 0) > len(data):
+                raise FormatError(f"detector state of {len(data)} bytes names place {argument}")
         return _Unpickler(io.BytesIO(data)).load()
-    except FormatError:
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Makes a FormatError of whatever a broken pickle, or an object made of one, raises: nearly any type, and the
+    panics of river's core, which are no Exception."""
+    try:
+        yield
+    except (FormatError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # a broken pickle raises nearly any type
+    except BaseException as error:
         raise FormatError(f"detector state cannot be read: {type(error).__name__}: {error}") from error

@@ -27,9 +27,11 @@ from stream_monitor.detectors.policy import DetectorPolicy
 from stream_monitor.detectors.river_drift import ADWIN, PageHinkley
 from stream_monitor.detectors.scaling import RangeScale, Standard
 from stream_monitor.errors import FormatError
+from stream_monitor.events.unreadable import UNREADABLE
 
 FORMAT_VERSION = 1
 MAX_VALUE = 1e100
+_TRIAL = (0.0, 1.0) * 40  # more values than ADWIN's clock, so that it looks for a change once
 
 
 class _Core(Protocol):
@@ -102,17 +104,19 @@ class Detector:
             self._scale, self._core = Standard(warmup), _PageHinkley(self.policy)
 
     def update(self, values: Iterable[float | None]) -> bool:
-        """Take in the values in order; true if at least one change in the watched direction was found."""
+        """Take in the values in order; true if at least one change in the watched direction was found. FormatError if
+        the state that it was restored from proves broken."""
         watched = {"worse": (1,), "better": (-1,), "any": (1, -1)}[self.policy.watched]
         found = False
-        for value in values:
-            if value is None or not abs(value) <= MAX_VALUE:  # also true of NaN
-                continue
-            for scaled in self._scale.offer(value):
-                if isfinite(scaled) and (change := self._core.update(scaled)):
-                    found = found or change in watched
-                    self._start()
-                    break
+        with allowlist.refusing():  # of a state that was read: some are found broken only after many values
+            for value in values:
+                if value is None or not abs(value) <= MAX_VALUE:  # also true of NaN
+                    continue
+                for scaled in self._scale.offer(value):
+                    if isfinite(scaled) and (change := self._core.update(scaled)):
+                        found = found or change in watched
+                        self._start()
+                        break
         return found
 
     def to_bytes(self) -> bytes:
@@ -130,7 +134,7 @@ class Detector:
         """FormatError if the bytes are of another format, another policy, or name a class not allowed."""
         try:
             saved = msgspec.msgpack.decode(data, type=_Saved)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise FormatError(f"detector state cannot be read: {error}") from error
         if saved.v != FORMAT_VERSION:
             raise FormatError(f"detector state has format {saved.v}; accepted: {FORMAT_VERSION}")
@@ -139,14 +143,19 @@ class Detector:
                 f"detector state is of {saved.kind} {saved.parameters}; accepted: {policy.kind} {policy.resolved()}",
                 mend="start the detector anew, its configuration has changed",
             )
-        detector = cls(policy)
+        cls(policy)._take_up(saved).update(_TRIAL)  # parts that cannot take values are broken, whatever their types
+        return cls(policy)._take_up(saved)
+
+    def _take_up(self, saved: _Saved) -> Self:
         try:
-            detector._scale = msgspec.convert(saved.scale, type(detector._scale))
+            self._scale = msgspec.convert(saved.scale, type(self._scale))
         except msgspec.ValidationError as error:
             raise FormatError(f"detector state has a broken scale: {error}") from error
+        if not self._scale.is_sound(int(self.policy.parameter("warmup"))):
+            raise FormatError(f"detector state has a broken scale: {saved.scale}"[:200])
         core = allowlist.loads(saved.core)
-        accepted = {name: type(part) for name, part in vars(detector._core).items()}
+        accepted = {name: type(part) for name, part in vars(self._core).items()}
         if not isinstance(core, dict) or {name: type(part) for name, part in core.items()} != accepted:
-            raise FormatError(f"detector state must hold {', '.join(accepted)} of a {policy.kind}")
-        vars(detector._core).update(core)
-        return detector
+            raise FormatError(f"detector state must hold {', '.join(accepted)} of a {self.policy.kind}")
+        vars(self._core).update(core)
+        return self

@@ -10,7 +10,9 @@ Leaves to others: NaN, infinities and values whose squares overflow (detector.py
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import sqrt
+from math import isfinite, sqrt
+
+_MOST = 2**53  # counted one by one, no stream comes there
 
 
 @dataclass(slots=True)
@@ -47,6 +49,18 @@ class RangeScale:
         self.waiting = []
         return fed
 
+    def is_sound(self, warmup: int) -> bool:
+        """False for a state that no values lead to, such as one read from broken bytes."""
+        numbers = (self.constant, self.low, self.span, *self.waiting)
+        return (
+            self.warmup == warmup
+            and 0 <= self.repeats <= self.MAX_WAITING
+            and len(self.waiting) < max(warmup, 1)
+            and all(map(isfinite, numbers))
+            and self.span >= 0.0
+            and (not self.waiting or self.waiting[0] != self.constant)
+        )
+
 
 @dataclass(slots=True)
 class Standard:
@@ -80,3 +94,9 @@ class Standard:
         self.mean += step / self.n
         self.m2 += step * (value - self.mean)
         return fed
+
+    def is_sound(self, warmup: int) -> bool:
+        """As RangeScale.is_sound."""
+        return (
+            self.warmup == warmup and 0 <= self.n < _MOST and isfinite(self.mean) and isfinite(self.m2) and self.m2 >= 0
+        )

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from stream_monitor.errors import FormatError
 from stream_monitor.events.metric import Bin, MetricEvent
+from stream_monitor.events.unreadable import UNREADABLE
 
 AlertState = Literal["pending", "firing", "resolved"]
 Severity = Literal["info", "warning", "critical"]
@@ -62,7 +63,7 @@ class AlertEvent(Struct, frozen=True, kw_only=True):
         """Raises FormatError for anything that is not an alert event."""
         try:
             return _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise FormatError(f"not an alert event: {error}") from error
 
 

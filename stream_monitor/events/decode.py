@@ -26,11 +26,10 @@ from stream_monitor.events.prediction import PredictionEvent, PredictionRow
 from stream_monitor.events.rejects import Reject, RejectReason
 from stream_monitor.events.times import MAX_MS, MIN_MS, aware_times_ms, parse_timestamp
 from stream_monitor.events.typed import TypedModel, event_decoder
+from stream_monitor.events.unreadable import UNREADABLE
 from stream_monitor.events.untrusted import Rejected, parse_untrusted
 
 RowT = TypeVar("RowT")
-# All that a typed msgspec parse raises on arbitrary bytes.
-_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ANY_TIME = MAX_MS - MIN_MS
 # Never plausible, so the slow judgement reads the time.
 _UNREAD = MIN_MS - 1
@@ -75,7 +74,7 @@ class PredictionDecoder:
         if error is not None and "$.model_name" in str(error):
             try:
                 row = self._bare.decode(value)
-            except _REFUSED:
+            except UNREADABLE:
                 pass
             else:
                 if row.model_name not in self._models:
@@ -181,7 +180,7 @@ class _Reader(Generic[RowT]):
                     # The rows before a value that is refused are kept: `rest` stands behind that value then.
                     rows.extend(map(fast, cast("Iterator[bytes]", rest)))
                     continue
-                except _REFUSED as refusal:
+                except UNREADABLE as refusal:
                     error = refusal
             rows.append(None)
             try:
@@ -200,7 +199,7 @@ class _Reader(Generic[RowT]):
         if error is None and self._fast is not None:
             try:
                 return cast(RowT, self._fast(value))
-            except _REFUSED as refusal:
+            except UNREADABLE as refusal:
                 error = refusal
         return self._fallback(value, error)
 

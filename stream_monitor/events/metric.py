@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from stream_monitor.errors import FormatError
 from stream_monitor.events.names import ALL_SEGMENTS, ReferenceKind, Status, TimeBasis
 from stream_monitor.events.times import format_duration, format_timestamp
+from stream_monitor.events.unreadable import UNREADABLE
 
 # Any fixed UUID would do; changing it would change every id ever published.
 METRIC_NAMESPACE = UUID("5f0c8d1e-7f0b-5c39-9d55-3d1a2c4b6e70")
@@ -109,7 +110,7 @@ class MetricEvent(Struct, frozen=True, kw_only=True, gc=False):
         """Raises FormatError for anything that is not a metric event."""
         try:
             return _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise FormatError(f"not a metric event: {error}") from error
 
 

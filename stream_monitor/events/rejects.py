@@ -12,7 +12,9 @@ from typing import Literal
 
 import msgspec
 
+from stream_monitor.errors import FormatError
 from stream_monitor.events.times import MAX_MS, MIN_MS, format_timestamp
+from stream_monitor.events.unreadable import UNREADABLE
 
 # Base64 of both, with the sentence, stays below Kafka's default message.max.bytes of 1,048,588.
 MAX_VALUE_BYTES = 700_000
@@ -65,7 +67,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def decode(data: bytes) -> DeadLetter:
-        return msgspec.json.decode(data, type=DeadLetter)
+        """Raises FormatError for anything that is not a dead letter."""
+        try:
+            return msgspec.json.decode(data, type=DeadLetter)
+        except UNREADABLE as error:
+            raise FormatError(f"not a dead letter: {error}") from error
 
 
 def dead_letter(

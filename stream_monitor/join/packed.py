@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.errors import FormatError
+from stream_monitor.events.unreadable import UNREADABLE
 from stream_monitor.join.entry import Entry, LabelRecord, PredictionRecord
 from stream_monitor.join.store import STAMP
 
@@ -215,7 +216,7 @@ def unpack(data: bytes) -> Entry:
     """The entry, without its stamp. FormatError for bytes that are none."""
     try:
         return _unpack(data)
-    except (msgspec.DecodeError, ValueError, IndexError, struct.error) as error:
+    except (*UNREADABLE, ValueError, IndexError, struct.error) as error:
         raise FormatError(
             f"a join entry must be one of kinds 0 to {PAIRED}; found {len(data)} bytes that are not ({error})",
             mend="delete the instance's join folder: it is rebuilt from Kafka",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from stream_monitor.errors import FormatError
+from stream_monitor.events.unreadable import UNREADABLE
 from stream_monitor.kafka.stage import Start
 
 FORMAT = 1
@@ -36,7 +37,7 @@ class Head(msgspec.Struct):
     def from_bytes(value: bytes) -> Head:
         try:
             head = msgspec.json.decode(value, type=Head)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise FormatError(f"the head of the state topic cannot be read: {error}") from error
         if head.v != FORMAT:
             raise FormatError(

@@ -12,6 +12,7 @@ is logged: their entries are lost, and with them only the chance to join.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -32,6 +33,7 @@ from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold
 log = structlog.get_logger("stream_monitor.kafka.replay")
 
 CHUNK = 20_000
+_METADATA = re.compile("([0-9]{1,19})(?:/[0-9]{1,7})?")
 _REBUILD = "delete the instance's join folder: it is rebuilt from Kafka"
 
 
@@ -89,13 +91,16 @@ def gaps(partition: int, starts: Mapping[Role, Start], store: JoinStore) -> list
 
 
 def _floor(start: Start) -> int:
-    try:
-        # Up to 0.1.0 it was the floor alone.
-        return min(int(start.metadata.partition("/")[0]), start.offset) if start.metadata else start.offset
-    except ValueError as error:
+    if not start.metadata:
+        return start.offset
+    # As `metadata` wrote it, up to 0.1.0 the floor alone; int() would also take signs, blanks and other digits.
+    found = _METADATA.fullmatch(start.metadata)
+    if found is None:
         raise FormatError(
-            f"the metadata of a source offset must be FLOOR/PANES, two numbers; found {start.metadata!r}", mend=_REBUILD
-        ) from error
+            f"the metadata of a source offset must be FLOOR/PANES, two numbers; found {start.metadata[:80]!r}",
+            mend=_REBUILD,
+        )
+    return min(int(found[1]), start.offset)
 
 
 def replay(

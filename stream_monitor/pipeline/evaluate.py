@@ -14,9 +14,11 @@ from typing import NamedTuple
 import msgspec
 
 from stream_monitor.alerts.judge import ActiveAlert
+from stream_monitor.errors import FormatError, StreamMonitorError
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
+from stream_monitor.events.unreadable import UNREADABLE
 from stream_monitor.pipeline.health import Health
 from stream_monitor.pipeline.learning import fits
 from stream_monitor.pipeline.messages import Delta, Message, Progress, SourceRange, decode
@@ -184,7 +186,7 @@ class EvaluateFold:
         fold._position = position
         for record in sorted(records, key=lambda record: _rank(record.key)):
             if record.value is not None:
-                fold._take_up(parse_key(record.key), record.value)
+                fold._restored(record.key, record.value)
         if fold._round is not None:
             fold._round_is_written = True
             fold._rest = fold._turns(fold._round)
@@ -286,6 +288,18 @@ class EvaluateFold:
         if kind == "series":
             return msgspec.msgpack.encode(series.meta)
         return series.panes(TimeBasis(str(parts[4]))).record(int(parts[5] or 0))
+
+    def _restored(self, key: bytes, value: bytes) -> None:
+        """FormatError for a record that no fold wrote."""
+        try:
+            self._take_up(parse_key(key), value)
+        except StreamMonitorError:
+            raise
+        except (*UNREADABLE, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+            raise FormatError(
+                f"the state record {key[:80]!r} of {len(value)} bytes cannot be read ({type(error).__name__}: {error})",
+                mend="check that nothing else writes to the state topic",
+            ) from error
 
     def _take_up(self, parts: list[str | int | None], value: bytes) -> None:
         kind = parts[0]

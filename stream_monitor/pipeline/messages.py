@@ -6,22 +6,31 @@ message carries the source ranges of its flush, so that evaluate drops repeats a
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from stream_monitor.errors import FormatError
 from stream_monitor.events.names import TimeBasis
-from stream_monitor.windows.watermark import SourceProgress
+from stream_monitor.events.times import MAX_MS, MIN_MS
+from stream_monitor.events.unreadable import UNREADABLE
+from stream_monitor.windows.watermark import Offset, Partition, Role, SourceProgress
 
 FORMAT = 1
+
+
+_AROUND_MS = 1_000 * 366 * 86_400_000
+# Windows and deadlines lie around the events' times; what is beyond no calendar holds.
+PaneStart = Annotated[int, msgspec.Meta(ge=MIN_MS - _AROUND_MS, le=MAX_MS + _AROUND_MS)]
 
 
 class SourceRange(msgspec.Struct, array_like=True):
     """Offsets `[start, end)` of one source partition."""
 
-    role: str
-    partition: int
-    start: int
-    end: int
+    role: Role
+    partition: Partition
+    start: Offset
+    end: Offset
 
 
 class PaneDelta(msgspec.Struct, array_like=True):
@@ -30,7 +39,7 @@ class PaneDelta(msgspec.Struct, array_like=True):
     version: str | None
     segment: dict[str, str]
     basis: TimeBasis
-    start_ms: int
+    start_ms: PaneStart
     data: bytes
 
 
@@ -47,7 +56,7 @@ class Progress(msgspec.Struct, tag="progress", tag_field="kind"):
     v: int
     instance: str
     sources: list[SourceProgress]
-    counts: dict[str, int]
+    counts: dict[Role, Partition]
     events: int = 0
     rejects: dict[str, int] = {}
 
@@ -72,7 +81,7 @@ def decode(data: bytes) -> Message:
     """Read a panes message; FormatError names the format version where it is not the one this program writes."""
     try:
         return _decoder.decode(data) if _version_decoder.decode(data).v == FORMAT else _refuse(data)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise FormatError(
             f"a panes message must be a delta or progress of format {FORMAT}; found {len(data)} bytes that are not "
             f"({error})",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from stream_monitor.errors import FormatError
+from stream_monitor.events.unreadable import UNREADABLE
 
 
 class StateRecord(NamedTuple):
@@ -26,5 +27,5 @@ def record_key(*parts: str | int | None) -> bytes:
 def parse_key(key: bytes) -> list[str | int | None]:
     try:
         return msgspec.json.decode(key, type=list[str | int | None])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise FormatError(f"a state record's key must be a JSON array; found {key[:80]!r} ({error})") from error

@@ -7,6 +7,7 @@ Categorical: categories of at least 0.5 % of the valid rows and five rows, at mo
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
@@ -122,4 +123,7 @@ def _root(variance: Fraction) -> float:
     if variance <= 0:
         return 0.0
     shift = (variance.numerator.bit_length() - variance.denominator.bit_length()) // 2
-    return math.ldexp(math.sqrt(variance / Fraction(4) ** shift), shift)
+    try:
+        return math.ldexp(math.sqrt(variance / Fraction(4) ** shift), shift)
+    except OverflowError:  # rounded up at the very end of the floats
+        return sys.float_info.max

@@ -16,6 +16,7 @@ import msgspec
 
 from stream_monitor.errors import ProfileError
 from stream_monitor.events.policy import Task
+from stream_monitor.events.unreadable import UNREADABLE
 from stream_monitor.reference.features import CategoricalFeature as CategoricalFeature
 from stream_monitor.reference.features import Feature as Feature
 from stream_monitor.reference.features import NumericFeature as NumericFeature
@@ -67,13 +68,13 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         """Reads and checks a profile; ProfileError says what is wrong with it and how to mend it."""
         try:
             version = msgspec.json.decode(data, type=_Version).v
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError) as error:
+        except UNREADABLE as error:
             raise ProfileError(f"this is no profile: {error}", mend=_MEND) from error
         if version != FORMAT_VERSION:
             raise ProfileError(f"profile format {version} is unknown, accepted is {FORMAT_VERSION}", mend=_MEND)
         try:
             profile = msgspec.json.decode(data, type=Profile)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except UNREADABLE as error:
             raise ProfileError(f"broken profile: {error}", mend=_MEND) from error
         right = sealed(profile)
         if (profile.id, profile.schema_id) != (right.id, right.schema_id):
@@ -109,7 +110,7 @@ def sealed(profile: Profile) -> Profile:
     problems (infinite edges, NaN, wrong lengths)."""
     try:
         profile = msgspec.json.decode(msgspec.json.encode(profile), type=Profile)
-    except (TypeError, msgspec.ValidationError) as error:
+    except (TypeError, *UNREADABLE) as error:
         raise ProfileError(f"this cannot become a profile: {error}") from error
     problems = profile.problems()
     if problems:

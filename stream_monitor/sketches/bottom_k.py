@@ -8,14 +8,16 @@ Costs 0.2 µs an event, about 40 bytes an entry.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Self
+from typing import Annotated, Final, NamedTuple, Self
 from zlib import crc32
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_monitor.errors import FormatError
 from stream_monitor.sketches.codec import pack, unpack
+from stream_monitor.sketches.sparse import MAX_SLOTS
 
 
 class Sample(NamedTuple):
@@ -30,7 +32,8 @@ class Sample(NamedTuple):
 
 
 _VERSION: Final = 1
-_Row = tuple[int, int, str, float | None, float | None, float | None]
+_Hash = Annotated[int, msgspec.Meta(ge=0)]
+_Row = tuple[_Hash, int, str, float | None, float | None, float | None]
 _decoder: Final = msgspec.msgpack.Decoder(tuple[int, list[_Row]])
 
 
@@ -109,8 +112,13 @@ class BottomK:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         k, rows = unpack("bottom-k sample", data, _VERSION, _decoder)
-        new = cls(max(k, 1))
+        if not len(rows) <= k <= MAX_SLOTS or k < 1:
+            raise FormatError(f"bottom-k sample: {len(rows)} entries, k {k}")
+        new = cls(k)
         new.entries = [Sample(*row) for row in rows]
+        hashes = [row[0] for row in rows]
+        if hashes != sorted(hashes):
+            raise FormatError("bottom-k sample: its entries are not in their order")
         return new
 
     def _keep(self, offered: Sequence[Sample]) -> None:

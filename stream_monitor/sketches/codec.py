@@ -6,15 +6,16 @@ raise FormatError, nothing else does. Leaves to the sketches: what the fields me
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
 from stream_monitor.errors import FormatError
+from stream_monitor.events.unreadable import UNREADABLE
 
 T = TypeVar("T")
 
-_BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError)
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # as MAX_COUNT of sparse.py
 _encoder: Final = msgspec.msgpack.Encoder()
 _head: Final = msgspec.msgpack.Decoder(tuple[int, bytes])
 
@@ -29,7 +30,7 @@ def unpack(what: str, data: bytes, version: int | tuple[int, ...], decoder: msgs
     of another format."""
     try:
         found, body = _head.decode(data)
-    except _BROKEN as error:
+    except UNREADABLE as error:
         raise FormatError(f"{what}: these {len(data)} bytes are not a sketch ({error})") from error
     accepted = (version,) if isinstance(version, int) else version
     if found not in accepted:
@@ -39,5 +40,5 @@ def unpack(what: str, data: bytes, version: int | tuple[int, ...], decoder: msgs
         )
     try:
         return decoder.decode(body)
-    except _BROKEN as error:
+    except UNREADABLE as error:
         raise FormatError(f"{what}: broken bytes ({error})") from error

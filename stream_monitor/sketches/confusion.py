@@ -13,13 +13,15 @@ from typing import Final, Self
 
 import msgspec
 
-from stream_monitor.sketches.codec import pack, unpack
+from stream_monitor.errors import FormatError
+from stream_monitor.sketches.codec import Count, pack, unpack
 from stream_monitor.sketches.hashing import hash64
+from stream_monitor.sketches.sparse import MAX_SLOTS
 
 OTHER_CLASS: Final = "__other__"
 
 _VERSION: Final = 1
-_decoder: Final = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, str, int]]])
+_decoder: Final = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, str, Count]]])
 
 
 class Confusion:
@@ -77,8 +79,12 @@ class Confusion:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         limit, cells = unpack("confusion counts", data, _VERSION, _decoder)
-        new = cls(max(limit, 1))
-        new.counts = {(actual, predicted): count for actual, predicted, count in cells}
+        if not 1 <= limit <= MAX_SLOTS:
+            raise FormatError(f"confusion counts: a limit from 1 to {MAX_SLOTS}, found {limit}")
+        new = cls(limit)
+        new._add({(actual, predicted): count for actual, predicted, count in cells})
+        if len(new.counts) != len(cells):
+            raise FormatError(f"confusion counts: {len(cells)} cells, {len(new.counts)} of them differ or fit in")
         return new
 
     def _add(self, cells: dict[tuple[str, str], int]) -> None:

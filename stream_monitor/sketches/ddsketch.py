@@ -22,7 +22,7 @@ from stream_monitor.sketches.sparse import Counts, add_counts, count_slots, enco
 SMALLEST: Final = 1e-9
 LARGEST: Final = 1e12
 
-_FARTHEST_BIN: Final = 1 << 20  # at the finest accuracy, 0.0001, the last bin is below 250,000
+_SPAN: Final = math.log(LARGEST) - math.log(SMALLEST)
 _VERSION: Final = 1
 _decoder: Final = msgspec.msgpack.Decoder(tuple[float, int, bytes])
 _NONE: Final = np.zeros(0, np.int64)
@@ -116,7 +116,8 @@ class DDSketch:
 
     def _add_packed(self, least: int, packed: bytes) -> None:
         slots = count_slots(packed)
-        if not -_FARTHEST_BIN <= least <= _FARTHEST_BIN - slots:
+        farthest = math.ceil(_SPAN / self._log_gamma) + 1
+        if not -farthest <= least <= farthest + 1 - slots:
             raise FormatError(f"DDSketch: there are no {slots} bins from {least} on")
         add_counts(packed, self._part(least, slots))
 

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_monitor.errors import FormatError
 from stream_monitor.sketches.codec import pack, unpack
 
 _VERSION: Final = 1
@@ -23,6 +24,7 @@ _decoder: Final = msgspec.msgpack.Decoder(tuple[int, bytes])
 # frexp gives x = m·2**e with |m| < 1, so m·2**53 is an integer and the unit of the smallest float (e = -1073)
 # is 2**-1126; squares need twice that.
 _UNIT_BITS: Final = 2 * 1126
+_MOST_BITS: Final = _UNIT_BITS + 2 * 1024 + 64  # 2**64 squares of the largest float
 _LIMB_BITS: Final = 27
 _LIMB_MASK: Final = (1 << _LIMB_BITS) - 1
 # bincount adds in float64: limbs below 2**28 stay exact for 2**25 of them.
@@ -93,8 +95,10 @@ class ExactSum:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         zeros, units = unpack("exact sum", data, _VERSION, _decoder)
+        if not 0 <= zeros <= _MOST_BITS - 8 * len(units):
+            raise FormatError(f"exact sum: {len(units)} bytes and {zeros} zeros are more than {_MOST_BITS} bits")
         new = cls()
-        new._units = int.from_bytes(units, "little", signed=True) << min(max(zeros, 0), 1 << 14)
+        new._units = int.from_bytes(units, "little", signed=True) << zeros
         return new
 
     def _add(self, exponents: NDArray[np.int64], limbs: tuple[NDArray[np.int64], ...]) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from stream_monitor.errors import FormatError
 from stream_monitor.sketches.codec import pack, unpack
-from stream_monitor.sketches.sparse import Counts, decode_counts, encode_counts
+from stream_monitor.sketches.sparse import Counts, decode_counts, decode_signed, encode_counts
 
 EXACT_VALUES: Final = 100
 OCCUPIED_BINS: Final = 512
@@ -94,12 +94,16 @@ class FloatBins:
     def from_bytes(cls, data: bytes) -> Self:
         level, first, gaps, counts = unpack("float bins", data, _VERSION, _decoder)
         new = cls()
-        new._counts = decode_counts(counts)
-        steps = decode_counts(gaps)
+        new._counts = decode_counts(counts, OCCUPIED_BINS)
+        steps = decode_signed(gaps, OCCUPIED_BINS)  # gaps from -1e308 to 1e308 are wider than an int64, and wrap
         if not (0 <= level <= COARSEST_LEVEL and abs(first) < 2**63 and len(steps) == max(len(new._counts) - 1, 0)):
             raise FormatError(f"float bins: level {level}, {len(steps)} gaps for {len(new._counts)} counts")
         new.level = level
         new._index = np.cumsum(np.concatenate(([first], steps)), dtype=np.int64)[: len(new._counts)]
+        index, last = new._index, (_INFINITY - 1) >> level
+        rising = bool((index[1:] > index[:-1]).all())
+        if len(index) and not (rising and -last - 1 <= index[0] and index[-1] <= last and new._counts.min() > 0):
+            raise FormatError(f"float bins: {len(index)} bins must rise within the floats, and none be empty")
         return new
 
     def _add(self, index: NDArray[np.int64], counts: Counts) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from stream_monitor.errors import FormatError
 from stream_monitor.sketches.codec import pack, unpack
 from stream_monitor.sketches.hashing import hash64
-from stream_monitor.sketches.sparse import decode_counts, encode_counts
+from stream_monitor.sketches.sparse import MAX_COUNT, MAX_SLOTS, decode_counts, encode_counts
 
 _VERSION: Final = 1
 _decoder: Final = msgspec.msgpack.Decoder(tuple[int, int, bool, bytes, bytes])
@@ -79,11 +79,13 @@ class KeyCounts:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         limit, total, saturated, hashes, packed = unpack("key counts", data, _VERSION, _decoder)
-        counts = decode_counts(packed).tolist()
-        if limit < 1 or len(hashes) != 8 * len(counts):
+        counts = decode_counts(packed, len(hashes) // 8).tolist()
+        if not 1 <= limit <= MAX_SLOTS or len(hashes) != 8 * len(counts):
             raise FormatError(f"key counts: {len(hashes)} bytes of hashes for {len(counts)} counts, limit {limit}")
         new = cls(limit)
         new.counts = dict(zip(np.frombuffer(hashes, "<u8").tolist(), counts, strict=True))
+        if not len(counts) == len(new.counts) <= limit or 0 in counts or not sum(counts) <= total <= MAX_COUNT:
+            raise FormatError(f"key counts: {len(counts)} counts of {sum(counts)} among {total}, limit {limit}")
         new.total = total
         new.saturated = saturated
         return new

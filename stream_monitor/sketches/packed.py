@@ -7,22 +7,23 @@ Promises: a pane's bytes begin with the format version; FormatError for those of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec.structs import astuple, replace
 
-from stream_monitor.sketches.codec import pack, unpack
+from stream_monitor.sketches.codec import Count, pack, unpack
 
 PANE_VERSION: Final = 2
+_Change = Annotated[int, msgspec.Meta(ge=-(1 << 53), le=1 << 53)]
 _READ: Final = (1, 2)  # 1 had no split counts (sparse.py) and is the same else
 
 
 class PackedPredictions(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A PredictionPane as written, its sketches still in bytes."""
 
-    n: int
-    unknown_class: int
+    n: Count
+    unknown_class: Count
     binned: dict[str, bytes]
     raw: dict[str, bytes] | None
     raw_limited: bool
@@ -55,7 +56,7 @@ class PackedPredictions(msgspec.Struct, array_like=True, frozen=True, forbid_unk
 class PackedLabels(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A LabelPane as written, its sketches still in bytes."""
 
-    counts: tuple[int, int, int, int, int]  # joined, unknown_class, deadlines, labels, waiting
+    counts: tuple[Count, Count, _Change, Count, _Change]  # joined, unknown_class, deadlines, labels, waiting
     delay: bytes | None
     confusion: bytes | None
     scores: dict[str, bytes]

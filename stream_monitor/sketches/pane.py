@@ -11,10 +11,12 @@ and adds them up with `add_packed`, which costs 10 µs and makes no second pane.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self, TypeVar
 
+from stream_monitor.errors import FormatError
 from stream_monitor.sketches.bottom_k import BottomK
 from stream_monitor.sketches.codec import pack
 from stream_monitor.sketches.confusion import Confusion
@@ -26,7 +28,7 @@ from stream_monitor.sketches.raw import RawFeature
 from stream_monitor.sketches.regression import RegressionSums
 from stream_monitor.sketches.score_counts import ScoreCounts
 from stream_monitor.sketches.sketch import Sketch
-from stream_monitor.sketches.sparse import Counts, add_counts, count_slots, decode_counts, encode_counts
+from stream_monitor.sketches.sparse import MAX_SLOTS, Counts, add_counts, count_slots, decode_counts, encode_counts
 
 RAW_FEATURES_LIMIT: Final = 2000
 """Features a pane keeps raw; of more, those whose names have the smallest hashes (`raw_limited` tells)."""
@@ -131,12 +133,17 @@ class PredictionPane:
 
     def add_packed(self, packed: PackedPredictions) -> None:
         """Merges a pane as written. After a FormatError this one is not to be used any more."""
+        with _refusing("prediction pane"):
+            self._add_packed(packed)
+
+    def _add_packed(self, packed: PackedPredictions) -> None:
         self.n += packed.n
         self.unknown_class += packed.unknown_class
         for schema_id, counts in packed.binned.items():
             mine = self.binned.get(schema_id)
             if mine is None:
-                self.binned[schema_id] = decode_counts(counts)
+                slots = sum(each.size for each in self.binned.values())
+                self.binned[schema_id] = decode_counts(counts, MAX_SLOTS - slots)
             elif mine.size != count_slots(counts):
                 raise _other_bins(schema_id, mine.size, count_slots(counts))
             else:
@@ -225,6 +232,10 @@ class LabelPane:
 
     def add_packed(self, packed: PackedLabels) -> None:
         """Merges a pane as written. After a FormatError this one is not to be used any more."""
+        with _refusing("label pane"):
+            self._add_packed(packed)
+
+    def _add_packed(self, packed: PackedLabels) -> None:
         joined, unknown, deadlines, labels, waiting = packed.counts
         self.joined += joined
         self.unknown_class += unknown
@@ -285,6 +296,15 @@ def _with_times(mine: DDSketch | None, data: bytes | None) -> DDSketch | None:
         return _with_bytes(mine, DDSketch, data)
     mine.add_bytes(data)
     return mine
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Sketches that do not merge are a mistake of the caller, but of bytes that were read a broken format."""
+    try:
+        yield
+    except ValueError as error:
+        raise FormatError(f"{what}: {error}") from error
 
 
 def _other_bins(schema_id: str, mine: int, theirs: int) -> ValueError:

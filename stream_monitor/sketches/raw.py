@@ -9,19 +9,21 @@ missing = events − numbers − texts − invalid. Written: at most 5 kB of num
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf, isfinite
 from typing import Final, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_monitor.sketches.codec import pack, unpack
+from stream_monitor.errors import FormatError
+from stream_monitor.sketches.codec import Count, pack, unpack
 from stream_monitor.sketches.exact_sum import ExactSum
 from stream_monitor.sketches.float_bins import FloatBins
 from stream_monitor.sketches.key_counts import KeyCounts
 
 _VERSION: Final = 1
-_decoder: Final = msgspec.msgpack.Decoder(tuple[int, int, float | None, float | None, bytes, bytes, bytes, bytes])
+_decoder: Final = msgspec.msgpack.Decoder(tuple[Count, Count, float | None, float | None, bytes, bytes, bytes, bytes])
 
 
 class RawFeature:
@@ -115,4 +117,18 @@ class RawFeature:
         new.sum = ExactSum.from_bytes(fields[5])
         new.squares = ExactSum.from_bytes(fields[6])
         new.texts = KeyCounts.from_bytes(fields[7])
+        if not new._is_sound():
+            raise FormatError(f"raw feature: its parts do not agree on {new.numbers} numbers")
         return new
+
+    def _is_sound(self) -> bool:
+        """False for parts that no values lead to: a profile made of them would have a mean outside its range."""
+        if self.texts.limit != KeyCounts().limit or self.numbers != int(self.bins.counts.sum()):
+            return False
+        low, high = self.minimum, self.maximum
+        if low is None or high is None:
+            return low is high is None and self.numbers == 0 and self.sum.is_empty and self.squares.is_empty
+        if not (self.numbers > 0 and isfinite(low) and isfinite(high) and self.bins.lows[0] <= low):
+            return False
+        # Both sides are correctly rounded, and rounding keeps an order.
+        return low <= self.sum.mean(self.numbers) <= high and self.bins.lows[-1] <= high < inf and low <= high

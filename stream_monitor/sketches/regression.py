@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_monitor.sketches.codec import pack, unpack
+from stream_monitor.sketches.codec import Count, pack, unpack
 from stream_monitor.sketches.exact_sum import ExactSum
 
 _VERSION: Final = 1
-_decoder: Final = msgspec.msgpack.Decoder(tuple[int, bytes, bytes, bytes, bytes, bytes])
+_decoder: Final = msgspec.msgpack.Decoder(tuple[Count, bytes, bytes, bytes, bytes, bytes])
 _LARGEST: Final = float(np.finfo(np.float64).max)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stream_monitor.errors import FormatError
 from stream_monitor.sketches.codec import pack, unpack
 from stream_monitor.sketches.hashing import hash64
-from stream_monitor.sketches.sparse import Counts, decode_counts, encode_counts
+from stream_monitor.sketches.sparse import MAX_SLOTS, Counts, decode_counts, encode_counts
 
 UNIFORM_SCHEMA_ID: Final = "uniform256"
 """Schema of scores counted on DEFAULT_SCORE_EDGES: for models without a profile."""
@@ -25,6 +25,7 @@ UNIFORM_SCHEMA_ID: Final = "uniform256"
 DEFAULT_SCORE_EDGES: Final[tuple[float, ...]] = tuple(i / 256 for i in range(1, 256))
 
 _VERSION: Final = 1
+_MOST_SLOTS: Final = 2 * 256  # a profile has at most 255 inner edges
 _decoder: Final = msgspec.msgpack.Decoder(tuple[int, bool, dict[str, bytes]])
 
 
@@ -82,10 +83,12 @@ class ScoreCounts:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         limit, saturated, body = unpack("score counts", data, _VERSION, _decoder)
+        if not len(body) <= limit <= MAX_SLOTS:
+            raise FormatError(f"score counts: {len(body)} classes, limit {limit}")
         new = cls(limit)
         new.saturated = saturated
         for class_, packed in body.items():
-            flat = decode_counts(packed)
+            flat = decode_counts(packed, _MOST_SLOTS)
             if flat.size % 2:
                 raise FormatError(f"score counts: {flat.size} slots are not two rows")
             new.counts[class_] = flat.reshape(2, -1)

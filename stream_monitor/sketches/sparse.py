@@ -1,6 +1,6 @@
 """Vectors of signed counts as few bytes: dense, sparse, or dense with a few large counts apart, whichever is smallest.
 
-Promises: exact round trip of every int64 vector of up to 2**24 slots; an all-zero vector costs 11 bytes, one event in
+Promises: exact round trip of every int64 vector of up to 2**22 slots; an all-zero vector costs 11 bytes, one event in
 20 features about 50, a full 20-feature pane about 1.8 kB, also where a few categories hold most of the events. Costs a
 few vectorised passes, 3 to 10 µs for 1,700 slots; adding written counts to a vector makes no other one of its size.
 """
@@ -17,7 +17,8 @@ from stream_monitor.errors import FormatError
 
 Counts = NDArray[np.int64]
 
-MAX_SLOTS: Final = 1 << 24
+MAX_SLOTS: Final = 1 << 22  # 20,000 features of 200 slots; 32 MB, also where eleven bytes say that all are 0
+MAX_COUNT: Final = 1 << 53  # of one slot, as read: so many add up to no overflow, and are exact as floats
 _SMALL: Final = 256  # bytes: sparse would save a hundred and take 5 µs more to write, and 3 to read
 
 _DENSE: Final = 0  # head, all values
@@ -54,11 +55,19 @@ def encode_counts(counts: Counts) -> bytes:
     return _dense(counts, kind)
 
 
-def decode_counts(data: bytes) -> Counts:
-    """The vector that `encode_counts` wrote; FormatError if the bytes are anything else."""
-    counts = np.zeros(count_slots(data), np.int64)
+def decode_counts(data: bytes, most_slots: int = MAX_SLOTS) -> Counts:
+    """The vector of counts from 0 to MAX_COUNT that `encode_counts` wrote, at most so many; FormatError if the bytes
+    are anything else."""
+    counts = np.zeros(_at_most(count_slots(data), most_slots), np.int64)
     add_counts(data, counts)
     return counts
+
+
+def decode_signed(data: bytes, most_slots: int = MAX_SLOTS) -> Counts:
+    """As decode_counts, of any int64 numbers."""
+    numbers = np.zeros(_at_most(count_slots(data), most_slots), np.int64)
+    _add_checked(data, numbers)
+    return numbers
 
 
 def count_slots(data: bytes) -> int:
@@ -67,20 +76,36 @@ def count_slots(data: bytes) -> int:
         slots = int(_HEAD.unpack_from(data)[2])
     except struct.error as error:
         raise FormatError(f"counts: broken bytes ({error})") from error
-    if slots > MAX_SLOTS:
-        raise FormatError(f"counts: at most {MAX_SLOTS} slots are accepted, found {slots}")
-    return slots
+    return _at_most(slots, MAX_SLOTS)
 
 
 def add_counts(data: bytes, into: Counts) -> None:
-    """Add the vector that `encode_counts` wrote to one of as many slots.
+    """Add the vector of counts from 0 to MAX_COUNT that `encode_counts` wrote to one of as many slots.
 
     FormatError if the bytes are anything else; then `into` is not to be used any more.
     """
+    if data[0] == _SPLIT or data[1] >= _UNSIGNED:
+        # Wide enough for numbers that are no counts: seen apart from what they are added to.
+        apart = np.zeros(into.size, np.int64)
+        _add_checked(data, apart)
+        if apart.size and (apart.min() < 0 or apart.max() > MAX_COUNT):
+            raise FormatError(f"counts: from 0 to {MAX_COUNT}, found {apart.min()} to {apart.max()}")
+        into += apart
+        return
+    _add_checked(data, into)
+
+
+def _add_checked(data: bytes, into: Counts) -> None:
     try:
         _add(data, 0, into, 0)
     except (struct.error, ValueError, IndexError) as error:
         raise FormatError(f"counts: broken bytes ({error})") from error
+
+
+def _at_most(slots: int, most: int) -> int:
+    if slots > most:
+        raise FormatError(f"counts: at most {most} slots are accepted, found {slots}")
+    return slots
 
 
 def _add(data: bytes, start: int, into: Counts, shift: int) -> None:

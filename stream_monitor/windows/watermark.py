@@ -10,8 +10,16 @@ and never makes an event late.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import msgspec
+
+from stream_monitor.events.times import MAX_MS, MIN_MS
+
+Role = Annotated[str, msgspec.Meta(pattern="^(predictions|labels)$")]
+Partition = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]  # a number, or how many there are; all are gone through
+Offset = Annotated[int, msgspec.Meta(ge=0)]
+Moment = Annotated[int, msgspec.Meta(ge=MIN_MS, le=MAX_MS)]
 
 
 class SourceProgress(msgspec.Struct, array_like=True):
@@ -22,11 +30,11 @@ class SourceProgress(msgspec.Struct, array_like=True):
     an event here since then.
     """
 
-    role: str
-    partition: int
-    start: int
-    end: int
-    newest_ms: dict[str, int] = {}
+    role: Role
+    partition: Partition
+    start: Offset
+    end: Offset
+    newest_ms: dict[str, Moment] = {}
     caught_up: bool = False
     active: list[str] = []
 
@@ -34,18 +42,18 @@ class SourceProgress(msgspec.Struct, array_like=True):
 class SourceState(msgspec.Struct, array_like=True):
     """What is known of one source partition; `heard_ms` is the record time of its newest progress."""
 
-    position: int
+    position: Offset
     heard_ms: int
     caught_up: bool = False
     active: list[str] = []
-    newest_ms: dict[str, int] = {}
+    newest_ms: dict[str, Moment] = {}
 
 
 class Sources(msgspec.Struct, array_like=True):
     """All source partitions, by role. `counts`: partitions a topic has, from its metadata."""
 
-    known: dict[str, dict[int, SourceState]] = {}
-    counts: dict[str, int] = {}
+    known: dict[Role, dict[Partition, SourceState]] = {}
+    counts: dict[Role, Partition] = {}
     heard_ms: int = 0
 
     def state(self, role: str, partition: int) -> SourceState | None:

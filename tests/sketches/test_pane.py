@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_monitor.errors import FormatError
 from stream_monitor.events.columns import INVALID
 from stream_monitor.sketches import pane as panes
 from stream_monitor.sketches.bottom_k import BottomK
@@ -97,7 +98,7 @@ def test_written_counts_of_another_size_are_refused() -> None:
     pane, other = PredictionPane(), PredictionPane()
     pane.add_binned("a", np.array([1, 2]))
     other.add_binned("a", np.array([1, 2, 3]))
-    with pytest.raises(ValueError, match="schema a has 2 slots here and 3 there"):
+    with pytest.raises(FormatError, match="schema a has 2 slots here and 3 there"):
         pane.add_packed(PackedPredictions.read(other.to_bytes()))
 
 

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from stream_monitor.errors import FormatError
-from stream_monitor.sketches.sparse import MAX_SLOTS, add_counts, count_slots, decode_counts, encode_counts
+from stream_monitor.sketches.sparse import (
+    MAX_COUNT,
+    MAX_SLOTS,
+    add_counts,
+    count_slots,
+    decode_counts,
+    decode_signed,
+    encode_counts,
+)
 
 count = st.one_of(
     st.just(0), st.just(0), st.integers(0, 300), st.integers(0, 1 << 40), st.integers(-(2**63), 2**63 - 1)
@@ -23,7 +31,7 @@ vectors = hnp.arrays(np.int64, st.integers(0, 400), elements=count)
 def test_every_vector_comes_back(counts: np.ndarray) -> None:
     written = encode_counts(counts)
     assert count_slots(written) == counts.size
-    read = decode_counts(written)
+    read = decode_signed(written)
     assert read.dtype == np.int64
     assert np.array_equal(read, counts)
     read += 1  # writable: panes add into it
@@ -46,6 +54,10 @@ def test_vectors_like_those_of_panes_come_back(slots: int, most: int, occupied: 
 @given(vectors, st.integers(0, 5))
 def test_written_counts_add_as_vectors_do(counts: np.ndarray, seed: int) -> None:
     into = np.random.default_rng(seed).integers(-1_000, 1_000, counts.size)
+    if counts.size and not 0 <= counts.min() <= counts.max() <= MAX_COUNT:
+        with pytest.raises(FormatError, match=f"from 0 to {MAX_COUNT}, found"):
+            add_counts(encode_counts(counts), into)
+        return
     expected = into + counts
     add_counts(encode_counts(counts), into)
     assert np.array_equal(into, expected)
