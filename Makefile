@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-runtime
 PIP := PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: install demo test bench soak clean
+.PHONY: install demo test bench soak fuzz clean
 
 install: $(STAMP)
 
@@ -34,9 +34,14 @@ test: install  ## style, types, import contracts, then all tests
 bench: install  ## ratios on a real broker, under 15 minutes; NAME=ingest for one of them, long ones too
 	$(BIN)/python -m benches $(NAME)
 
-SECONDS ?= 1800
+soak: SECONDS ?= 1800
 soak: install  ## memory by time at full speed on a real broker; fails where it grows
 	$(BIN)/python -m benches.soak --seconds $(SECONDS)
+
+fuzz: SECONDS ?= 60
+fuzz: install  ## SECONDS of inputs for each reader of bytes, guided by coverage where atheris has a wheel; NAME=join for one
+	$(PIP) --only-binary atheris -e '.[fuzz]' || echo "no wheel of atheris for this Python and machine: unguided"
+	nice $(BIN)/python -m tests.fuzz $(SECONDS) $(NAME)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -36,9 +36,7 @@ class _Loader(yaml.SafeLoader):
         except _UNREADABLE:
             kind = node.tag.rpartition(":")[2]
             # The value is not shown: it may be a secret.
-            raise yaml.constructor.ConstructorError(
-                None, None, f"a value that is no {kind}", node.start_mark
-            ) from None
+            raise yaml.constructor.ConstructorError(None, None, f"a value that is no {kind}", node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
