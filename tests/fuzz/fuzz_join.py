@@ -47,7 +47,8 @@ SEEDS = (
     *(b"e" + entry[STAMP.size :] for entry in _entries()),
     b'h{"v":1,"position":7,"flush":3}',
     b"m12",
-    b"s1795",
+    b"s1795/4",
+    b"s12",
     b'k["pane","m",null,"[]","label",20000]',
 )
 
