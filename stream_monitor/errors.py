@@ -7,7 +7,8 @@
     ├── ProfileError                   a reference profile that cannot be read or built
     ├── SetupError                     broker, topics or keys are not as they must be
     ├── StateLockedError               another process owns the state directory
-    └── RestoreError                   state and committed offsets do not agree
+    ├── RestoreError                   state and committed offsets do not agree
+    └── RejectFlood                    too many events are rejected, and the config says to stop then
 
 A message states the rule, the value found and what is accepted; `mend` is the command or edit that helps.
 """
@@ -72,4 +73,8 @@ class StateLockedError(StreamMonitorError):
 
 
 class RestoreError(StreamMonitorError):
+    pass
+
+
+class RejectFlood(StreamMonitorError):
     pass

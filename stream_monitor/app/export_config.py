@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field, field_validator
 
 from stream_monitor.app.durations import ACCEPTED
 from stream_monitor.app.metric_names import check_metric_name
-from stream_monitor.app.section import Name, PositiveDuration, Section, default
+from stream_monitor.app.section import Name, PositiveDuration, Section, Size, default
+from stream_monitor.app.sizes import ACCEPTED as SIZES
 from stream_monitor.errors import Problem
 
 
@@ -123,10 +124,14 @@ class ReactConfig(Section):
 
 
 class DeadLettersConfig(Section):
-    """Rejected events; `include_value: false` keeps the original bytes out of them."""
+    """Rejected events; `include_value: false` keeps the original bytes out of them. `stop_on_flood`: ingest stops, with
+    exit code 1, where the share `alerts.reject_flood` of what it reads is rejected."""
 
     enabled: bool = default(True, "true or false")
     include_value: bool = default(True, "true or false")
+    max_per_flush: int = default(10_000, "a whole number from 1 to 1,000,000", ge=1, le=10**6)
+    max_bytes_per_flush: Size = default("8MiB", f"{SIZES}, from 1MiB to 256MiB", ge=1 << 20, le=1 << 28)
+    stop_on_flood: bool = default(False, "true or false")
 
 
 class PrivacyConfig(Section):

@@ -11,7 +11,7 @@ from stream_monitor.events.metric import segment_label
 from stream_monitor.events.policy import DecodePolicy, OutcomePolicy, TimeBounds
 from stream_monitor.join.policy import JoinPolicy
 from stream_monitor.metrics.policy import MetricPolicy
-from stream_monitor.pipeline.policy import ModelPolicy, Policies, ReferencePolicy
+from stream_monitor.pipeline.policy import DeadLetterPolicy, ModelPolicy, Policies, ReferencePolicy
 from stream_monitor.windows.grid import WindowSpec
 
 _HOUR_MS = 3_600_000
@@ -33,7 +33,11 @@ def policies_of(config: MonitorConfig) -> Policies:
         revision_interval_ms=config.revision_interval,
         reject_flood_share=config.alerts.reject_flood,
         hash_key=config.privacy.hash_key.encode(),
-        redact_dead_letters=not config.dead_letters.include_value,
+        dead_letters=DeadLetterPolicy(
+            redact=not config.dead_letters.include_value,
+            max_per_flush=config.dead_letters.max_per_flush,
+            max_bytes_per_flush=config.dead_letters.max_bytes_per_flush,
+        ),
         topics={"predictions": config.topics.predictions, "labels": config.topics.labels},
     )
 

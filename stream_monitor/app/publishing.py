@@ -45,6 +45,7 @@ class IngestPublisher:
                 committed_at=self._board.clock(),
                 consumed={self._topics[role]: count for role, count in counters.consumed.items()},
                 rejected={(self._topics[role], why): count for (role, why), count in counters.rejected.items()},
+                left_out={(self._topics[role], why): count for (role, why), count in counters.left_out.items()},
                 predictions=dict(counters.predictions),
                 joined=dict(counters.joined),
                 join_entries=commit.join_entries,

@@ -31,7 +31,12 @@ def ingest_part(setup: Setup, owned: Instance, board: Board, changes: LoopChange
         joins = any(model.join is not None for model in setup.policies.models.values())
         store = RocksJoinStore(owned.directory / "join") if joins else None
         settings = IngestSettings(
-            names, setup.client, _counts(setup), owned.name, dead_letters=setup.config.dead_letters.enabled
+            names,
+            setup.client,
+            _counts(setup),
+            owned.name,
+            dead_letters=setup.config.dead_letters.enabled,
+            stop_on_flood=setup.config.dead_letters.stop_on_flood,
         )
         stage = IngestStage(
             setup.policies, setup.decode, setup.profiles, settings, store=store, on_commit=publisher.on_commit

@@ -31,6 +31,7 @@ class RejectReason(StrEnum):
     TOO_MANY_FEATURES = "too_many_features"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
     MODEL_LIMIT = "model_limit"
+    LEFT_OUT = "left_out"  # of a dead letter that stands for others; no event is rejected for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     `key` is text where it is UTF-8, else base64, as `key_encoding` says. `value` is base64 of the original bytes,
     cut at 700,000 (`truncated`), null if there was none or if dead letters are redacted (`redacted`).
+    `left_out`, with the reason of that name: so many rejects of one flush have no dead letter, this record's the last.
     """
 
     reason: RejectReason
@@ -61,6 +63,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool
     redacted: bool
     emitted_at: str
+    left_out: int = 0
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)
@@ -85,6 +88,7 @@ def dead_letter(
     value: bytes | None,
     emitted_ms: int,
     redact: bool = False,
+    left_out: int = 0,
 ) -> DeadLetter:
     """The dead letter of one record. `redact` keeps neither value nor key."""
     key_text, key_encoding = _key(None if redact else key)
@@ -103,6 +107,7 @@ def dead_letter(
         truncated=len(value or b"") > MAX_VALUE_BYTES,
         redacted=redact,
         emitted_at=format_timestamp(emitted_ms),
+        left_out=left_out,
     )
 
 

@@ -185,6 +185,7 @@ def _with_ingest(snapshot: Snapshot, committed: IngestCommitted) -> Snapshot:
     totals = snapshot.totals
     totals = totals.count(names.EVENTS_CONSUMED, {(topic,): n for topic, n in committed.consumed.items()})
     totals = totals.count(names.EVENTS_REJECTED, committed.rejected)
+    totals = totals.count(names.DEAD_LETTERS_LEFT_OUT, committed.left_out)
     totals = totals.count(names.PREDICTIONS, committed.predictions)
     totals = totals.count(names.LABELS_JOINED, committed.joined)
     totals = totals.observe(names.PREDICTION_LATENCY, {(model,): n for model, n in committed.latency.items()})

@@ -128,6 +128,7 @@ class IngestCommitted:
     worker               tells apart several ingest loops that share one board
     consumed             topic → events
     rejected             (topic, reason) → events
+    left_out             the same, of those that have no dead letter of their own
     predictions          (model, version) → predictions counted
     joined               (model, outcome) → labels
     join_entries         entries in this worker's join stores now; null where it has none
@@ -143,6 +144,7 @@ class IngestCommitted:
     worker: str = ""
     consumed: Mapping[str, int] = field(default_factory=dict)
     rejected: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    left_out: Mapping[tuple[str, str], int] = field(default_factory=dict)
     predictions: Mapping[tuple[str, str], int] = field(default_factory=dict)
     joined: Mapping[tuple[str, str], int] = field(default_factory=dict)
     join_entries: int | None = None

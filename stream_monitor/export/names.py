@@ -75,6 +75,12 @@ EVENTS_CONSUMED = _counter("events_consumed_total", "Events read from a topic an
 EVENTS_REJECTED = _counter(
     "events_rejected_total", "Events refused and sent to the dead letters, by reason.", "topic", "reason"
 )
+DEAD_LETTERS_LEFT_OUT = _counter(
+    "dead_letters_left_out_total",
+    "Rejected events without a dead letter of their own, because their flush had reached its limit of them.",
+    "topic",
+    "reason",
+)
 PREDICTIONS = _counter(
     "predictions_total", "Predictions counted, without duplicates and rejects.", "model_name", "model_version"
 )
@@ -178,6 +184,7 @@ FAMILIES: tuple[Family, ...] = (
     MODEL_INFO,
     EVENTS_CONSUMED,
     EVENTS_REJECTED,
+    DEAD_LETTERS_LEFT_OUT,
     PREDICTIONS,
     DRIFT_SCORE,
     DRIFT_RATIO,

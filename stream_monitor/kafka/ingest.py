@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
-from stream_monitor.errors import SetupError
+from stream_monitor.errors import RejectFlood, SetupError
 from stream_monitor.events.cloudevents import DEAD_LETTER_TYPE, cloudevents_headers
 from stream_monitor.events.decode import LabelDecoder, PredictionDecoder
 from stream_monitor.events.label import LabelEvent
@@ -31,6 +31,7 @@ from stream_monitor.kafka.snapshot import LoopSnapshot
 from stream_monitor.kafka.stage import TP, Message, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames, check_co_partitioned
 from stream_monitor.kafka.transaction import Hook
+from stream_monitor.pipeline import flood
 from stream_monitor.pipeline.horizon import Span
 from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestCounters, IngestFlush, IngestFold
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
@@ -59,6 +60,7 @@ class IngestSettings:
     counts: Mapping[str, int]
     instance: str
     dead_letters: bool = True
+    stop_on_flood: bool = False
     check_keys: bool = True
 
 
@@ -98,6 +100,7 @@ class IngestStage:
         self._spans: Mapping[TP, Span] = {}
         self._read_at: list[float] = []
         self._rejected = RejectLog()
+        self._lately = flood.no_spans()
         self._profiles: CompactedReader | None = None
 
     def assigned(self, partitions: Mapping[TP, Start]) -> None:
@@ -184,10 +187,23 @@ class IngestStage:
         waited = tuple(now - at for at in self._read_at)
         self._read_at.clear()
         if self._flush is not None:
-            self._rejected.say(self._flush.dead_letters, now)
-            self._on_commit(IngestCommit(self._flush.counters, waited, entries, size, held))
+            counters = self._flush.counters
+            left_out = {(self._topics[role], reason): n for (role, reason), n in counters.left_out.items()}
+            self._rejected.say(self._flush.dead_letters, left_out, now)
+            self._on_commit(IngestCommit(counters, waited, entries, size, held))
+            if self._settings.stop_on_flood:
+                self._stop_in_a_flood(counters, int(now * 1_000))
         self._flush = None
         self._adopt(dict(self._profiles.poll()) if self._profiles is not None else {})
+
+    def _stop_in_a_flood(self, counters: IngestCounters, now_ms: int) -> None:
+        """What was read until here is committed, and counted; nothing that comes after is read."""
+        recent = flood.count(self._lately, counters.consumed.total(), counters.rejected.total(), now_ms)
+        if recent.is_flood(self._policies.reject_flood_share):
+            raise RejectFlood(
+                f"{recent}, and dead_letters.stop_on_flood says to stop at {self._policies.reject_flood_share:.0%}",
+                mend="see the dead letters; correct what sends the events, or set dead_letters.stop_on_flood: false",
+            )
 
     def aborted(self) -> None:
         self._flush = None

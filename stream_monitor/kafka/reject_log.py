@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
-from stream_monitor.events.rejects import DeadLetter
+from stream_monitor.events.rejects import DeadLetter, RejectReason
 
 log = structlog.get_logger("stream_monitor.kafka.ingest")
 
@@ -21,10 +21,12 @@ class RejectLog:
         self._said_at: dict[tuple[str, str], float] = {}
         self._unsaid: Counter[tuple[str, str]] = Counter()
 
-    def say(self, letters: Sequence[DeadLetter], now_s: float) -> None:
-        """`letters` of one commit; `now_s` monotonic seconds."""
-        examples = {(letter.topic, str(letter.reason)): letter for letter in letters}
-        self._unsaid.update((letter.topic, str(letter.reason)) for letter in letters)
+    def say(self, letters: Sequence[DeadLetter], left_out: Mapping[tuple[str, str], int], now_s: float) -> None:
+        """`letters` of one commit, and how many there are not by topic and reason; `now_s` monotonic seconds."""
+        told = [letter for letter in letters if letter.reason is not RejectReason.LEFT_OUT]
+        examples = {(letter.topic, str(letter.reason)): letter for letter in told}
+        self._unsaid.update((letter.topic, str(letter.reason)) for letter in told)
+        self._unsaid.update(left_out)
         for key, letter in examples.items():
             if now_s - self._said_at.get(key, -EVERY_S) < EVERY_S:
                 continue

@@ -17,22 +17,20 @@ from stream_monitor.alerts.lifecycle import AlertState
 from stream_monitor.events.alert import AlertEvent, Severity
 from stream_monitor.events.metric import METRIC_NAMESPACE
 from stream_monitor.events.times import format_duration, format_timestamp
+from stream_monitor.pipeline import flood
 from stream_monitor.pipeline.policy import Policies
 
 _GAP_SHOWN_MS = 600_000
-_FLOOD_SPAN_MS = 60_000
-_FLOOD_LEAST = 20
 
 
 class _State(msgspec.Struct, array_like=True):
-    """`firing`: start of each firing condition, by fingerprint. `held_since`: by model. `flood`: [span start, events,
-    rejects] of the span under way and of the one before. `unknown`: model → schemas that the fold waits for. `labels`:
-    of each firing condition."""
+    """`firing`: start of each firing condition, by fingerprint. `held_since`: by model. `flood`: see flood.py. `unknown`:
+    model → schemas that the fold waits for. `labels`: of each firing condition."""
 
     firing: dict[str, int] = {}
     gap_until: dict[str, int] = {}
     held_since: dict[str, int] = {}
-    flood: list[list[int]] = msgspec.field(default_factory=lambda: [[0, 0, 0], [0, 0, 0]])
+    flood: flood.Spans = msgspec.field(default_factory=flood.no_spans)
     unknown: dict[str, list[str]] = {}
     labels: dict[str, dict[str, str]] = {}
 
@@ -61,22 +59,10 @@ class Health:
 
     def progress(self, events: int, rejects: int, now_ms: int) -> None:
         """One flush of one ingest worker."""
-        current, _ = self._state.flood
-        if now_ms - current[0] >= _FLOOD_SPAN_MS:
-            self._state.flood = [[now_ms, 0, 0], current]
-            current = self._state.flood[0]
-        current[1] += events
-        current[2] += rejects
-        total, bad = (sum(span[i] for span in self._state.flood) for i in (1, 2))
-        share = bad / total if total else 0.0
-        self._set(
-            bad >= _FLOOD_LEAST and share >= self._policies.reject_flood_share,
-            "reject-flood",
-            "warning",
-            {},
-            f"{bad} of the last {total} events were rejected ({share:.0%}); the dead-letters topic says why.",
-            now_ms,
-        )
+        recent = flood.count(self._state.flood, events, rejects, now_ms)
+        is_flood = recent.is_flood(self._policies.reject_flood_share)
+        sentence = f"{recent}; the dead-letters topic says why." if recent.events else ""
+        self._set(is_flood, "reject-flood", "warning", {}, sentence, now_ms)
 
     def held(self, model: str, holding: tuple[tuple[str, int], ...], now_ms: int) -> None:
         """Whether the model's watermark is held, and by which source partitions."""

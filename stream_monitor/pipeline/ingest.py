@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stream_monitor.events.decode import Decoded, LabelDecoder, PredictionDecoder
 from stream_monitor.events.policy import DecodePolicy
-from stream_monitor.events.rejects import DeadLetter, Reject, RejectReason, dead_letter
+from stream_monitor.events.rejects import DeadLetter, Reject, RejectReason
 from stream_monitor.join.batch import Effects
 from stream_monitor.join.overlay import Overlay
 from stream_monitor.join.store import JoinStore
@@ -32,6 +32,7 @@ from stream_monitor.pipeline.messages import FORMAT, Progress, SourceRange, enco
 from stream_monitor.pipeline.partition import partition_of
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.pipeline.prediction_columns import ROWS_AT_ONCE, PredictionColumns
+from stream_monitor.pipeline.rejected import Record, Rejected
 from stream_monitor.pipeline.window_ends import WindowEnds
 from stream_monitor.reference.profile import Profile
 
@@ -47,16 +48,6 @@ class _Named(Protocol):
 
 RowT = TypeVar("RowT", bound=_Named)
 ItemT = TypeVar("ItemT")
-
-
-class Record(NamedTuple):
-    """One record of a source topic."""
-
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
 
 
 class Records(NamedTuple):
@@ -88,6 +79,7 @@ class IngestCounters:
 
     consumed: Counter[str] = field(default_factory=Counter)  # role
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # role, reason
+    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)  # those of them without a dead letter
     predictions: Counter[tuple[str, str]] = field(default_factory=Counter)  # model, version
     joined: Counter[tuple[str, str]] = field(default_factory=Counter)  # model, outcome
     latency: dict[str, LatencyCounts] = field(default_factory=dict)  # model
@@ -132,7 +124,7 @@ class IngestFold:
         self._decoder = PredictionDecoder(decode)
         self._label_decoder = LabelDecoder(decode)
         self._horizon = Horizon(policies.idle_timeout_ms)
-        self._dead: list[tuple[str, Reject, Record]] = []
+        self._rejected = Rejected(policies.dead_letters)
         self._counters = IngestCounters()
         self._spans: Mapping[tuple[str, int], Span] = {}
         self._flushed_ms = 0
@@ -226,7 +218,7 @@ class IngestFold:
     def is_decisive(self) -> bool:
         """True if a flush now may close windows or make events too late, or lets go of much; else the next one will do
         as well."""
-        if len(self._dead) >= _MANY_REJECTS or self.is_full():
+        if len(self._rejected) >= _MANY_REJECTS or self.is_full():
             return True
         return self._window_ends.decided(self._horizon.newest)
 
@@ -252,7 +244,8 @@ class IngestFold:
         self._spans = dict(spans)
         self._flushed_ms = now_ms
         self._window_ends.told(self._horizon.newest)
-        return IngestFlush(messages, self._dead_letters(now_ms), self._counters)
+        self._counters.left_out = self._rejected.left_out
+        return IngestFlush(messages, self._rejected.letters(self._policies.topics, now_ms), self._counters)
 
     def committed(self) -> int:
         """The flush is in Kafka: make join entries permanent with their positions. Returns entries expired."""
@@ -284,7 +277,7 @@ class IngestFold:
         self._overlay.drop()
         self._book.clear()
         self._horizon.start_anew()
-        self._dead = []
+        self._rejected = Rejected(self._policies.dead_letters)
         self._counters = IngestCounters()
         self._spans = {}
 
@@ -327,23 +320,7 @@ class IngestFold:
     def _reject(self, role: str, rejects: Iterable[tuple[int, Reject]], records: Records) -> None:
         for place, reject in rejects:
             self._counters.rejected[role, str(reject.reason)] += 1
-            self._dead.append((role, reject, records.row(place)))
-
-    def _dead_letters(self, now_ms: int) -> list[DeadLetter]:
-        return [
-            dead_letter(
-                reject,
-                topic=self._policies.topics[role],
-                partition=record.partition,
-                offset=record.offset,
-                record_ms=record.timestamp_ms,
-                key=record.key,
-                value=record.value,
-                emitted_ms=now_ms,
-                redact=self._policies.redact_dead_letters,
-            )
-            for role, reject, record in self._dead
-        ]
+            self._rejected.add(role, reject, records.row(place))
 
 
 def _by_model(decoded: Decoded[RowT]) -> Iterator[tuple[str, list[RowT], NDArray[np.int64], Sequence[int]]]:

@@ -53,6 +53,16 @@ class ModelPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetterPolicy:
+    """`redact`: neither key nor value. Of one flush at most `max_per_flush` rejects are kept, with at most
+    `max_bytes_per_flush` of values; the others are counted."""
+
+    redact: bool = False
+    max_per_flush: int = 10_000
+    max_bytes_per_flush: int = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """The whole monitor. `unlisted` is the template for models that register themselves (no reference).
 
@@ -75,7 +85,7 @@ class Policies:
     revision_interval_ms: int = 10_000
     reject_flood_share: float = 0.1
     hash_key: bytes = field(default=b"stream-monitor", repr=False)
-    redact_dead_letters: bool = False
+    dead_letters: DeadLetterPolicy = DeadLetterPolicy()
     source: str = "stream-monitor"
     topics: Mapping[str, str] = field(default_factory=lambda: {"predictions": "predictions", "labels": "labels"})
 

@@ -96,5 +96,5 @@ def test_the_rest_of_the_config_arrives() -> None:
     """)
     assert (found.topics["predictions"], found.topics["labels"], found.panes_partitions) == ("p", "l", 7)
     assert (found.max_models, found.max_series, found.live_horizon_ms, found.idle_timeout_ms) == (3, 5, None, 5_000)
-    assert (found.revision_interval_ms, found.hash_key, found.redact_dead_letters) == (0, b"k", True)
+    assert (found.revision_interval_ms, found.hash_key, found.dead_letters.redact) == (0, b"k", True)
     assert (found.target_false_alarms_per_day, found.reject_flood_share, found.stalled_after_ms) == (2, 0.5, 60_000)

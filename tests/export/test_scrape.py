@@ -78,6 +78,7 @@ def publish_ingest(board: Board) -> None:
             board.clock(),
             consumed={"predictions": 3},
             rejected={("predictions", "too_large"): 1},
+            left_out={("predictions", "too_large"): 1},
             predictions={("credit", "1"): 2},
             joined={("credit", "joined"): 1},
             join_entries=1,

@@ -27,10 +27,10 @@ def letters(n: int, reason: RejectReason = RejectReason.WRONG_TYPE) -> list:
 def test_the_first_reject_is_said_at_once_and_the_others_once_a_minute() -> None:
     rejected = RejectLog()
     with capture_logs() as said:
-        rejected.say(letters(1), 100.0)
-        rejected.say(letters(5), 101.0)
-        rejected.say(letters(2, RejectReason.EMPTY), 102.0)
-        rejected.say(letters(3), 161.0)
-        rejected.say([], 300.0)
-    assert [(line["reason"], line["count"]) for line in said] == [("wrong_type", 1), ("empty", 2), ("wrong_type", 8)]
+        rejected.say(letters(1), {}, 100.0)
+        rejected.say(letters(5), {}, 101.0)
+        rejected.say(letters(2, RejectReason.EMPTY), {}, 102.0)
+        rejected.say(letters(3), {("predictions", "wrong_type"): 40}, 161.0)
+        rejected.say([], {}, 300.0)
+    assert [(line["reason"], line["count"]) for line in said] == [("wrong_type", 1), ("empty", 2), ("wrong_type", 48)]
     assert said[0]["example"] == "a sentence"
