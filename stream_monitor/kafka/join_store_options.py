@@ -24,7 +24,7 @@ CACHE_BYTES = 32 * MIB
 WRITE_BUFFER_BYTES = 16 * MIB
 _MERGED_BUFFERS = 4
 _BUFFERS = 6  # of a partition; those that are being written to disk included
-ALL_WRITE_BUFFERS_BYTES = 96 * MIB  # of all partitions together: beyond it they are flushed sooner
+ALL_WRITE_BUFFERS_BYTES = 48 * MIB  # of all partitions together: beyond it they are flushed sooner
 _BUCKETS = 1 << 17  # about one for each entry that a write buffer holds
 # Buckets are there before entries are, 1 MiB a buffer, and so is its arena. Of many partitions each holds few entries
 # at a time: with the above 100 of them would take 500 MiB, so they get small tables (200 MiB).
