@@ -24,8 +24,8 @@ _GAP_SHOWN_MS = 600_000
 
 
 class _State(msgspec.Struct, array_like=True):
-    """`firing`: start of each firing condition, by fingerprint. `held_since`: by model. `flood`: see flood.py. `unknown`:
-    model → schemas that the fold waits for. `labels`: of each firing condition."""
+    """`firing`: start of each firing condition, by fingerprint. `held_since`: by model. `flood`: see flood.py.
+    `unknown`: model → schemas that the fold waits for. `labels`: of each firing condition."""
 
     firing: dict[str, int] = {}
     gap_until: dict[str, int] = {}
