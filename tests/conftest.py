@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.broker.secured import SecuredBroker, secured_broker
 from tests.broker.source import Broker, NoBroker, running_broker
 from tests.broker.topics import TopicSpace
 
@@ -20,6 +21,18 @@ def broker() -> Iterator[Broker]:
     """A real broker, or a skip that says why; a failure instead where one is demanded."""
     try:
         with running_broker() as running:
+            yield running
+    except NoBroker as error:
+        if os.environ.get(REQUIRE_VARIABLE) == "1":
+            pytest.fail(f"{error} ({REQUIRE_VARIABLE}=1 demands one)", pytrace=False)
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def secured() -> Iterator[SecuredBroker]:
+    """A real broker with TLS, authentication and access lists; started when the first test asks for it."""
+    try:
+        with secured_broker() as running:
             yield running
     except NoBroker as error:
         if os.environ.get(REQUIRE_VARIABLE) == "1":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.broker.jars import _free_ports
+from tests.broker.jars import free_ports
 from tests.broker.source import KAFKA_VERSION, Broker, SourceUnavailable, properties, wait_until_answering
 
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
@@ -20,7 +20,7 @@ def docker_broker() -> Iterator[Broker]:
     _require_engine()
     from testcontainers.core.container import DockerContainer
 
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     container = DockerContainer(IMAGE).with_bind_ports(port, port).with_envs(**container_environment(port))
     try:
         container.start()
@@ -28,7 +28,7 @@ def docker_broker() -> Iterator[Broker]:
         raise SourceUnavailable(f"Docker could not start {IMAGE} ({type(error).__name__}: {error})") from error
     try:
         bootstrap = f"127.0.0.1:{port}"
-        wait_until_answering(bootstrap, timeout_s=90)
+        wait_until_answering({"bootstrap.servers": bootstrap}, timeout_s=90)
         yield Broker(bootstrap, f"{IMAGE} in Docker")
     finally:
         container.stop()

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,11 +34,11 @@ def jar_broker() -> Iterator[Broker]:
         raise SourceUnavailable("no `java` on the PATH for Kafka from jars (apt install openjdk-17-jre-headless)")
     jars = fetched_jars()
     with tempfile.TemporaryDirectory(prefix="stream-monitor-broker-", ignore_cleanup_errors=True) as directory:
-        process, bootstrap = _start(java, jars, Path(directory))
-        try:
-            yield Broker(bootstrap, f"Kafka {KAFKA_VERSION} from jars, pid {process.pid}")
-        finally:
-            _stop(process)
+        port, controller_port = free_ports(2)
+        settings = properties(port=port, controller_port=controller_port, log_dir=Path(directory) / "data")
+        bootstrap = f"127.0.0.1:{port}"
+        with running_node(java, jars, Path(directory), settings, {"bootstrap.servers": bootstrap}) as pid:
+            yield Broker(bootstrap, f"Kafka {KAFKA_VERSION} from jars, pid {pid}")
 
 
 def fetched_jars() -> Path:
@@ -66,9 +66,18 @@ def fetched_jars() -> Path:
     return jars
 
 
-def _start(java: str, jars: Path, directory: Path) -> tuple[subprocess.Popen[bytes], str]:
-    port, controller_port = _free_ports(2)
-    settings = properties(port=port, controller_port=controller_port, log_dir=directory / "data")
+@contextmanager
+def running_node(
+    java: str,
+    jars: Path,
+    directory: Path,
+    settings: Mapping[str, str],
+    client: Mapping[str, object],
+    *,
+    format_options: Sequence[str] = (),
+    java_options: Sequence[str] = (),
+) -> Iterator[int]:
+    """The process id of a KRaft node with these server properties, once it answers a client with those properties."""
     config = directory / "server.properties"
     config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -76,24 +85,23 @@ def _start(java: str, jars: Path, directory: Path) -> tuple[subprocess.Popen[byt
     # C1 alone: the tool runs for a second, a second compiler only costs it time.
     base = [java, "-cp", f"{jars}/*", "-XX:TieredStopAtLevel=1"]
     tool = [*base, "kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}", "-c", str(config)]
-    formatted = subprocess.run(tool, capture_output=True, text=True, check=False, cwd=directory)
+    formatted = subprocess.run([*tool, *format_options], capture_output=True, text=True, check=False, cwd=directory)
     if formatted.returncode != 0:
         raise SourceUnavailable(f"Kafka's storage tool failed: {_last_line(formatted.stderr or formatted.stdout)}")
-    server = [java, "-cp", f"{jars}/*", "-Xms512m", "-Xmx1g"]
+    server = [java, "-cp", f"{jars}/*", "-Xms512m", "-Xmx1g", *java_options]
     server += [f"-Dlog4j2.configurationFile=file:{HERE / 'log4j2.yaml'}", "kafka.Kafka", str(config)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             server, stdout=output, stderr=subprocess.STDOUT, cwd=directory, preexec_fn=_dying_with_parent()
         )
-    bootstrap = f"127.0.0.1:{port}"
     try:
-        wait_until_answering(bootstrap, timeout_s=60)
-    except BaseException as error:
-        _stop(process)
-        if isinstance(error, SourceUnavailable):
+        try:
+            wait_until_answering(client, timeout_s=60)
+        except SourceUnavailable as error:
             raise SourceUnavailable(f"Kafka did not start: {_last_line(log.read_text())}") from error
-        raise
-    return process, bootstrap
+        yield process.pid
+    finally:
+        _stop(process)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -101,7 +109,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports nothing listens on now; held open together so that they differ."""
     sockets = [socket.socket() for _ in range(count)]
     try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ def running_broker() -> Iterator[Broker]:
     given = os.environ.get(BOOTSTRAP_VARIABLE)
     if given:
         try:
-            wait_until_answering(given, timeout_s=GIVEN_TIMEOUT_S)
+            wait_until_answering({"bootstrap.servers": given}, timeout_s=GIVEN_TIMEOUT_S)
         except SourceUnavailable as error:
             raise NoBroker(f"no Kafka broker for tests: {BOOTSTRAP_VARIABLE}={given}: {error}") from error
         yield Broker(given, BOOTSTRAP_VARIABLE)
@@ -69,9 +69,9 @@ def running_broker() -> Iterator[Broker]:
     raise NoBroker("no Kafka broker for tests: " + "; ".join(reasons))
 
 
-def wait_until_answering(bootstrap: str, *, timeout_s: float) -> None:
+def wait_until_answering(client: Mapping[str, object], *, timeout_s: float) -> None:
     """Wait for metadata, not for the port: the port opens while the coordinators are still loading."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({**client, "log_level": 0})
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -80,7 +80,7 @@ def wait_until_answering(bootstrap: str, *, timeout_s: float) -> None:
         except KafkaException as error:
             if time.monotonic() >= deadline:
                 raise SourceUnavailable(
-                    f"{bootstrap} gave no metadata within {timeout_s:.0f} s ({error.args[0].str()})"
+                    f"{client['bootstrap.servers']} gave no metadata within {timeout_s:.0f} s ({error.args[0].str()})"
                 ) from error
             time.sleep(0.1)
 

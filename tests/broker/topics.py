@@ -30,10 +30,12 @@ class Record:
 class TopicSpace:
     """All Kafka names of one test, so that one broker serves the whole session."""
 
-    def __init__(self, bootstrap: str, label: str = "test") -> None:
+    def __init__(self, bootstrap: str, label: str = "test", client: Mapping[str, object] | None = None) -> None:
+        """`client`: what the broker asks of its clients beyond its address."""
         self.bootstrap = bootstrap
+        self.client: dict[str, object] = {"bootstrap.servers": bootstrap, **(client or {})}
         self.prefix = f"{label[:40]}-{uuid.uuid4().hex[:8]}."
-        self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})  # it outlives the broker
+        self.admin = AdminClient({**self.client, "log_level": 0})  # it outlives the broker
 
     def name(self, name: str) -> str:
         """A topic, group or transactional id of this test."""
@@ -63,7 +65,7 @@ class TopicSpace:
         settings: Mapping[str, object] | None = None,
     ) -> int:
         """Produce values, or (key, value) pairs, to a full topic name; wait for all; return how many."""
-        producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, **(settings or {})})
+        producer = Producer({**self.client, "linger.ms": 5, **(settings or {})})
         failures: list[KafkaError] = []
         where = {} if partition is None else {"partition": partition}
         when = {} if timestamp_ms is None else {"timestamp": timestamp_ms}
@@ -88,7 +90,7 @@ class TopicSpace:
         """All records a read_committed consumer sees, by partition then offset. Writers must have stopped."""
         ends = self._stable_ends(topic, timeout_s)
         settings = {
-            "bootstrap.servers": self.bootstrap,
+            **self.client,
             "group.id": self.name("reader"),
             "enable.auto.commit": False,
         }
@@ -116,7 +118,7 @@ class TopicSpace:
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """The group's committed offset per partition of the topic (absent where none)."""
         partitions = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
+        consumer = Consumer({**self.client, "group.id": group})
         try:
             found = consumer.committed([TopicPartition(topic, each) for each in partitions], timeout=20)
         finally:
