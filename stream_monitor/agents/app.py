@@ -113,7 +113,7 @@ class _ConsumerOnly(BootStrategy):  # type: ignore[misc]
 def react_app(policy: ReactPolicy, reaction: Reaction, handler: Handler, loop: asyncio.AbstractEventLoop) -> faust.App:
     """The app, not started; its group is `<policy.group>.<reaction.name>`."""
     app = faust.App(
-        f"{policy.group}.{reaction.name}",
+        policy.group_of(reaction),
         loop=loop,
         broker=broker_urls(policy.kafka),
         broker_credentials=credentials(policy.kafka),
@@ -138,8 +138,7 @@ def react_app(policy: ReactPolicy, reaction: Reaction, handler: Handler, loop: a
     app.BootStrategy = _ConsumerOnly
     app.boot_strategy = _ConsumerOnly(app)
     app.transport = CommittedTransport(app.conf.broker_consumer, app, loop=loop)
-    name = policy.alerts_topic if reaction.source == "alerts" else policy.metrics_topic
-    topic = app.topic(name, key_serializer="raw", value_serializer="raw", value_type=bytes)
+    topic = app.topic(policy.topic_of(reaction), key_serializer="raw", value_serializer="raw", value_type=bytes)
 
     async def react(stream: AsyncIterator[Any]) -> None:
         # One at a time, in order: the consumer commits behind the last record that was handled.

@@ -52,7 +52,7 @@ def credentials(kafka: Mapping[str, object]) -> CredentialsT | None:
         problems.append(Problem("kafka.sasl.mechanism", repr(mechanism), ", ".join(_MECHANISMS)))
     if problems:
         raise ConfigError(problems)
-    context = _tls(kafka) if protocol.endswith("ssl") else None
+    context = tls_context(kafka) if protocol.endswith("ssl") else None
     if protocol.startswith("sasl"):
         return faust.SASLCredentials(
             username=str(kafka.get("sasl.username", "")),
@@ -63,7 +63,9 @@ def credentials(kafka: Mapping[str, object]) -> CredentialsT | None:
     return faust.SSLCredentials(context) if context is not None else None
 
 
-def _tls(kafka: Mapping[str, object]) -> ssl.SSLContext:
+def tls_context(kafka: Mapping[str, object]) -> ssl.SSLContext:
+    """What the ssl.* properties say of authorities, own certificate and the check of the broker's."""
+
     def text(key: str) -> str | None:
         return str(kafka[key]) if kafka.get(key) else None
 

@@ -93,3 +93,10 @@ class ReactPolicy:
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"every reaction needs a name of its own; found more than once: {', '.join(repeated)}")
+
+    def group_of(self, reaction: Reaction) -> str:
+        """The consumer group of one reaction."""
+        return f"{self.group}.{reaction.name}"
+
+    def topic_of(self, reaction: Reaction) -> str:
+        return self.alerts_topic if reaction.source == "alerts" else self.metrics_topic

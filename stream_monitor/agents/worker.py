@@ -36,6 +36,16 @@ def reactions_of(policy: ReactPolicy) -> tuple[Reaction, ...]:
     return (*log, *webhooks, *policy.reactions)
 
 
+def groups_of(policy: ReactPolicy) -> tuple[str, ...]:
+    """The consumer group of each reaction."""
+    return tuple(policy.group_of(reaction) for reaction in reactions_of(policy))
+
+
+def topics_read(policy: ReactPolicy) -> tuple[str, ...]:
+    """The topics that the reactions read, sorted."""
+    return tuple(sorted({policy.topic_of(reaction) for reaction in reactions_of(policy)}))
+
+
 class ReactWorker:
     """Runs once. `on_outcome(reaction, outcome)` is called from the worker's thread, for counting."""
 
@@ -57,7 +67,7 @@ class ReactWorker:
             self._ready.set()
             stop.wait()
             return
-        self._check_topics(reactions)
+        self._check_topics()
         self._policy.data_dir.mkdir(parents=True, exist_ok=True)
         asyncio.run(self._react(reactions, stop))
 
@@ -90,7 +100,7 @@ class ReactWorker:
             # read again.
             await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
 
-    def _check_topics(self, reactions: Sequence[Reaction]) -> None:
+    def _check_topics(self) -> None:
         policy = self._policy
         try:
             listed = AdminClient(dict(policy.kafka), logger=_CLIENT_LOG).list_topics(timeout=_METADATA_TIMEOUT_S).topics
@@ -100,9 +110,7 @@ class ReactWorker:
                 f"the react role needs a Kafka broker; none answers at {servers}",
                 mend="start the broker, or set kafka.bootstrap.servers",
             ) from error
-        sources = {reaction.source for reaction in reactions}
-        needed = {"alerts": policy.alerts_topic, "metrics": policy.metrics_topic}
-        missing = sorted(topic for source, topic in needed.items() if source in sources and topic not in listed)
+        missing = [topic for topic in topics_read(policy) if topic not in listed]
         if missing:
             raise SetupError(
                 f"the react role reads topics that do not exist: {', '.join(missing)}",

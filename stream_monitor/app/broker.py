@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from confluent_kafka.admin import AdminClient
 
-from stream_monitor.app.kafka_properties import refused_as_config_error
+from stream_monitor.app.connection import quiet_admin
 from stream_monitor.app.setup import Setup
 from stream_monitor.kafka.topics import TopicNames, TopicSpec, topic_specs
 
-_QUIET = logging.getLogger("stream_monitor.quiet")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
-
 
 def admin_client(setup: Setup) -> AdminClient:
-    """A client whose own log lines stay silent: commands say in one sentence what is wrong.
-
-    ConfigError where librdkafka refuses the config's properties.
-    """
-    with refused_as_config_error(setup.config.kafka):
-        return AdminClient(dict(setup.client), logger=_QUIET)
+    """A silent client; see connection.connected() for the first word with the brokers."""
+    return quiet_admin(setup.client)
 
 
 def topic_names(setup: Setup) -> TopicNames:

@@ -112,7 +112,8 @@ def running_demo(plan: DemoPlan, folder: Path) -> Iterator[Demo]:
         names = topic_names(setup)
         broker = EmbeddedBroker(spec.name for spec in topic_specs(names))
         stack.callback(broker.close)
-        setup = checked_setup(replace(setup, client={"bootstrap.servers": broker.bootstrap, "log_level": 0}))
+        client = {"bootstrap.servers": broker.bootstrap, "log_level": 0}
+        setup = checked_setup(replace(setup, client=client), ask_rights=False)
         owned = stack.enter_context(Instance(setup.config.state_dir, "demo"))
         board = Board(export_policy(setup))
         garbage = stack.enter_context(GarbageWatch())

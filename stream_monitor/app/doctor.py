@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from stream_monitor.app.instance import Instance
 from stream_monitor.app.setup import Setup, load_setup
 from stream_monitor.errors import ConfigError, SetupError, StateLockedError, StreamMonitorError
+from stream_monitor.kafka.failures import denial
 from stream_monitor.kafka.keys import KeyCheck
 
 
@@ -29,8 +31,11 @@ class Finding:
         return Finding(subject, False, error.message, error.mend)
 
 
-def examine(file: Path, instance: str | None = None) -> Iterator[Finding]:
-    """All findings in the order one would mend them. Costs up to some ten seconds where no broker answers."""
+def examine(file: Path, instance: str | None = None, roles: Sequence[str] = ()) -> Iterator[Finding]:
+    """All findings in the order one would mend them. Costs up to some ten seconds where no broker answers.
+
+    `roles`: of `stream-monitor run`, which the client of this config is to be allowed.
+    """
     yield _python()
     yield _dependencies()
     try:
@@ -43,7 +48,7 @@ def examine(file: Path, instance: str | None = None) -> Iterator[Finding]:
     state = _state(setup, instance)
     yield state
     yield _port(setup, running="in use" in state.detail)
-    yield from _broker(setup, file)
+    yield from _broker(setup, file, roles)
 
 
 def _python() -> Finding:
@@ -95,19 +100,23 @@ def _port(setup: Setup, *, running: bool) -> Finding:
     return Finding("prometheus", True, f"{host}:{port} is free")
 
 
-def _broker(setup: Setup, file: Path) -> Iterator[Finding]:
-    from stream_monitor.app.broker import admin_client, topic_names, wanted_topics
-    from stream_monitor.kafka.topics import check_co_partitioned, partition_counts
+def _broker(setup: Setup, file: Path, roles: Sequence[str]) -> Iterator[Finding]:
+    from stream_monitor.app.broker import topic_names, wanted_topics
+    from stream_monitor.app.connection import connected
+    from stream_monitor.kafka.topics import check_co_partitioned
 
     servers = setup.client["bootstrap.servers"]
     try:
-        counts = partition_counts(admin_client(setup), timeout_s=10.0)
+        connection = connected(setup.client, mend="start Kafka, or correct kafka: bootstrap.servers")
     except StreamMonitorError as error:
-        yield Finding(
-            "broker", False, f"{servers}: {error.message}", "start Kafka, or correct kafka: bootstrap.servers"
-        )
+        yield Finding("broker", False, f"{servers}: {error.message}", error.mend)
         return
+    counts = connection.partitions
     yield Finding("broker", True, f"{servers} answers")
+    access = _access(setup, connection.admin, roles)
+    yield access
+    if not access.ok:
+        return
     names = topic_names(setup)
     missing = [spec.name for spec in wanted_topics(setup, counts) if spec.name not in counts]
     if missing:
@@ -127,6 +136,20 @@ def _broker(setup: Setup, file: Path) -> Iterator[Finding]:
         yield _keys(setup, topic, check, labels=topic == names.labels)
 
 
+def _access(setup: Setup, admin: Any, roles: Sequence[str]) -> Finding:
+    """What this client lacks of what it needs: for the roles asked about, else for a doctor."""
+    from stream_monitor.app.rights import RUN_ROLES, rights_of
+    from stream_monitor.kafka.rights import lacking, require_rights
+
+    try:
+        require_rights(admin, {role: rights_of(setup, role) for role in ("doctor", *roles)})
+    except StreamMonitorError as error:
+        return Finding.failed("access", error)
+    may = [role for role in RUN_ROLES if not lacking(admin, rights_of(setup, role))]
+    # The broker does not tell of transactional ids.
+    return Finding("access", True, f"this client may run {', '.join(may) or 'no stage'}, as far as the broker tells")
+
+
 def _keys(setup: Setup, topic: str, check: KeyCheck, *, labels: bool) -> Finding:
     from confluent_kafka import KafkaException
 
@@ -135,7 +158,10 @@ def _keys(setup: Setup, topic: str, check: KeyCheck, *, labels: bool) -> Finding
     try:
         sample = sample_keys(setup.client, topic, setup.decode, check, labels=labels)
     except KafkaException as error:
-        return Finding("keys", False, f"{topic} cannot be read: {error.args[0].str()}", "allow Read on the topic")
+        denied = denial(error.args[0], f"reading {topic}", "doctor")
+        if denied is not None:
+            return Finding.failed("keys", denied)
+        return Finding("keys", False, f"{topic} cannot be read: {error.args[0].str()}")
     except SetupError as error:
         return Finding.failed("keys", error)
     if sample.wrong is not None:

@@ -17,16 +17,17 @@ from typing import Any
 
 import numpy as np
 from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient
 
 from stream_monitor.app.config import load_config, parse_config
+from stream_monitor.app.connection import connected
 from stream_monitor.app.generate import ROLES, Batch, EventStream, Role, StreamPolicy
 from stream_monitor.app.generate_sent import Sent
 from stream_monitor.app.generate_world import WorldPolicy
 from stream_monitor.app.kafka_properties import as_librdkafka, refused_as_config_error
 from stream_monitor.app.policies import model_policy
 from stream_monitor.errors import SetupError, StreamMonitorError, UsageError
-from stream_monitor.kafka.topics import partition_counts, require
+from stream_monitor.kafka.failures import denial
+from stream_monitor.kafka.topics import require
 
 _STEP_S = 0.02
 _FLUSH_S = 15.0
@@ -83,7 +84,7 @@ class Player:
         self.sent = Sent()
         self.on_step: Callable[[Sent], None] = lambda sent: None
         self._topics = np.array([topics.get(role) for role in ROLES], dtype=object)  # by kind of record
-        self._failure: str | None = None
+        self._failure: StreamMonitorError | None = None
         quiet = {"log_level": 0, "error_cb": lambda error: None}
         settings = {
             "compression.type": "lz4",
@@ -98,14 +99,12 @@ class Player:
             "on_delivery": self._delivered,
         }
         with refused_as_config_error(client):
-            admin = AdminClient({**client, **quiet})
             self._producer = Producer(settings)
         try:
-            partition_counts(admin)
+            connection = connected(client, mend=_START_KAFKA)
         except SetupError as error:
-            servers = client.get("bootstrap.servers")
-            raise SetupError(f"{servers}: {error.message}", mend=_START_KAFKA) from error
-        require(admin, topics.values(), grace_ms=5_000)
+            raise SetupError(f"{client.get('bootstrap.servers')}: {error.message}", mend=error.mend) from error
+        require(connection.admin, topics.values(), grace_ms=5_000)
 
     def play(self, stream: EventStream, stop: threading.Event, now_ms: Callable[[], float] = wall_clock_ms) -> Sent:
         """Until `stop` is set or the stream is over. StreamMonitorError if records could not be delivered.
@@ -153,8 +152,11 @@ class Player:
 
     def _delivered(self, error: Any, message: Any) -> None:
         if error is not None and self._failure is None:
-            self._failure = f"a record could not be delivered to {message.topic()}: {error.str()}"
+            self._failure = denial(error, f"writing {message.topic()}", "producer") or StreamMonitorError(
+                f"a record could not be delivered to {message.topic()}: {error.str()}",
+                mend="is the broker running? stream-monitor doctor -c FILE",
+            )
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise StreamMonitorError(self._failure, mend="is the broker running? stream-monitor doctor -c FILE")
+            raise self._failure

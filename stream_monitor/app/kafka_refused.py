@@ -23,6 +23,7 @@ DANGEROUS: Final[Mapping[str, str]] = {
     "ssl.providers": _CODE,
     "sasl.oauthbearer.assertion.file": _SENDS_FILE,
     "sasl.oauthbearer.assertion.jwt.template.file": _SENDS_FILE,
+    "enable.sasl.oauthbearer.unsecure.jwt": "with it a token proves nothing: anybody could make one",
     "internal.termination.signal": "it changes how the process takes signals",
 }
 DANGEROUS_FAMILIES: Final[Mapping[str, str]] = {
@@ -83,7 +84,7 @@ PASSED_SECURITY: Final = frozenset(
     ssl.keystore.location ssl.keystore.password ssl.endpoint.identification.algorithm
     https.ca.location https.ca.pem enable.ssl.certificate.verification
     sasl.mechanism sasl.mechanisms sasl.username sasl.password
-    enable.sasl.oauthbearer.unsecure.jwt sasl.oauthbearer.config sasl.oauthbearer.method sasl.oauthbearer.scope
+    sasl.oauthbearer.config sasl.oauthbearer.method sasl.oauthbearer.scope
     sasl.oauthbearer.client.id sasl.oauthbearer.client.credentials.client.id
     sasl.oauthbearer.client.secret sasl.oauthbearer.client.credentials.client.secret
     sasl.oauthbearer.extensions sasl.oauthbearer.token.endpoint.url sasl.oauthbearer.sub.claim.name

@@ -21,6 +21,7 @@ from stream_monitor.app.instance import Instance
 from stream_monitor.app.logs import configure_logs
 from stream_monitor.app.parts import Part, run_parts, stop_on_signals
 from stream_monitor.app.preflight import checked_setup
+from stream_monitor.app.rights import RUN_ROLES as ROLES
 from stream_monitor.app.setup import Setup, load_setup
 from stream_monitor.app.stages import LoopChanges, evaluate_part, ingest_part
 from stream_monitor.app.workers import orphan_watch, worker_command, worker_part
@@ -32,8 +33,6 @@ from stream_monitor.export.http import MonitoringServer
 
 log = structlog.get_logger("stream_monitor.app")
 
-ROLES = ("ingest", "evaluate", "react")
-
 
 def run_monitor(
     file: Path, *, role: str | None = None, instance: str | None = None, workers: int = 0, port: int | None = None
@@ -44,8 +43,8 @@ def run_monitor(
     configure_logs()
     stop = stop_on_signals()
     with Instance(setup.config.state_dir, instance) as owned:
-        setup = checked_setup(setup)
         roles = ROLES if role is None else (role,)
+        setup = checked_setup(setup, roles)
         board = Board(export_policy(setup))
         parts = [
             *worker_parts(file, setup, owned, workers, port),

@@ -10,13 +10,15 @@ from stream_monitor.app.garbage import collect_seldom
 from stream_monitor.app.instance import Instance
 from stream_monitor.app.parts import Part
 from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher
+from stream_monitor.app.rights import rights_of
 from stream_monitor.app.setup import Setup
 from stream_monitor.export.board import Board
 from stream_monitor.kafka.evaluate import EvaluateSettings, EvaluateStage, evaluate_policy
 from stream_monitor.kafka.ingest import IngestSettings, IngestStage, ingest_loop, ingest_policy
 from stream_monitor.kafka.join_store import RocksJoinStore
 from stream_monitor.kafka.loop import Loop
-from stream_monitor.kafka.topics import require, topic_specs
+from stream_monitor.kafka.rights import topics_of
+from stream_monitor.kafka.topics import require
 
 LoopChanges = Mapping[str, object]  # fields of LoopPolicy that differ from the defaults
 
@@ -33,7 +35,7 @@ def ingest_part(setup: Setup, owned: Instance, board: Board, changes: LoopChange
         settings = IngestSettings(
             names,
             setup.client,
-            _counts(setup),
+            _counts(setup, "ingest"),
             owned.name,
             dead_letters=setup.config.dead_letters.enabled,
             stop_on_flood=setup.config.dead_letters.stop_on_flood,
@@ -71,7 +73,7 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
         stage = EvaluateStage(
             setup.policies,
             setup.profiles,
-            EvaluateSettings(names, setup.client, _counts(setup)),
+            EvaluateSettings(names, setup.client, _counts(setup, "evaluate")),
             on_commit=publisher.on_commit,
             on_revoked=publisher.on_revoked,
         )
@@ -88,6 +90,6 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
     return Part("evaluate", run, lambda: publisher.committed, {"unknown-schema": lambda: publisher.knows_schemas})
 
 
-def _counts(setup: Setup) -> dict[str, int]:
-    """Partitions of all topics of this monitor."""
-    return require(admin_client(setup), [spec.name for spec in topic_specs(topic_names(setup))])
+def _counts(setup: Setup, role: str) -> dict[str, int]:
+    """Partitions of all topics that the role touches: it may be allowed to see no others."""
+    return require(admin_client(setup), topics_of(rights_of(setup, role)))

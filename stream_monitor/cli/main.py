@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from stream_monitor import __version__
-from stream_monitor.cli import backtest, demo, doctor, generate, init, profile, run, schema, topics, validate
+from stream_monitor.cli import acls, backtest, demo, doctor, generate, init, profile, run, schema, topics, validate
 from stream_monitor.cli.group import command_group
 
 app = command_group(
@@ -45,6 +45,7 @@ app.command("schema")(schema.schema)
 app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
 app.command("doctor")(doctor.doctor)
+app.command("acls")(acls.acls)
 app.command("generate")(generate.generate)
 
 

@@ -18,14 +18,15 @@ def topics() -> None:
 @app.command("create")
 def create(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Create missing topics; existing ones are left alone, and what differs is reported."""
-    from stream_monitor.app.broker import admin_client, wanted_topics
+    from stream_monitor.app.broker import wanted_topics
+    from stream_monitor.app.connection import connected
     from stream_monitor.app.setup import load_setup
-    from stream_monitor.kafka.topics import create_topics, partition_counts
+    from stream_monitor.kafka.topics import create_topics
 
     setup = load_setup(config)
-    admin = admin_client(setup)
-    specs = wanted_topics(setup, partition_counts(admin))
-    reports = create_topics(admin, specs, replication=setup.config.topics.replication_factor or -1)
+    connection = connected(setup.client)
+    specs = wanted_topics(setup, connection.partitions)
+    reports = create_topics(connection.admin, specs, replication=setup.config.topics.replication_factor or -1)
     for report in reports:
         done = "created" if report.created else "exists "
         typer.echo(f"{done}  {report.spec.name}  {report.partitions} partitions")

@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 
 from stream_monitor.errors import RestoreError
 from stream_monitor.kafka.client_log import logged
-from stream_monitor.kafka.failures import CREATE_TOPICS
+from stream_monitor.kafka.failures import CREATE_TOPICS, denial
 from stream_monitor.kafka.head import HEAD_KEY, Head
 from stream_monitor.kafka.policy import reader_properties
 from stream_monitor.kafka.stage import Message, Start
@@ -128,4 +128,6 @@ def _at_end(message: Message) -> bool:
         return False
     if error.code() == KafkaError._PARTITION_EOF:
         return True
+    if (denied := denial(error, f"reading {message.topic() or 'a topic of its own'}")) is not None:
+        raise denied
     raise RestoreError(f"{message.topic()} cannot be read: {error.str()}", mend=CREATE_TOPICS)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from stream_monitor.kafka.failures import denial
 from stream_monitor.kafka.stage import TP
 
 _AGAIN_S = 0.5
@@ -26,7 +27,7 @@ class Bounds(NamedTuple):
 
 
 def bounds(admin: AdminClient, partitions: Iterable[TP], timeout_s: float) -> dict[TP, Bounds]:
-    """Bounds of each partition; KafkaException where the brokers do not answer in time.
+    """Bounds of each partition; KafkaException where the brokers do not answer in time, SetupError where they refuse.
 
     A partition without a leader is refused at once, which is what a broker that comes back looks like: asked again.
     """
@@ -37,7 +38,9 @@ def bounds(admin: AdminClient, partitions: Iterable[TP], timeout_s: float) -> di
             low = _ask(admin, wanted, OffsetSpec.earliest(), timeout_s)
             high = _ask(admin, wanted, OffsetSpec.latest(), timeout_s)
             return {tp: Bounds(low[tp].result().offset, high[tp].result().offset) for tp in wanted}
-        except KafkaException:
+        except KafkaException as error:
+            if (denied := denial(error.args[0], f"asking where {', '.join(map(str, wanted))} end")) is not None:
+                raise denied from error
             if time.monotonic() >= deadline:
                 raise
             time.sleep(_AGAIN_S)

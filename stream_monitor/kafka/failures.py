@@ -18,6 +18,11 @@ CREATE_TOPICS = "stream-monitor topics create -c FILE"
 ANOTHER_PREFIX = f"set another topics.prefix and run {CREATE_TOPICS}: counting begins anew with what the sources hold"
 
 
+def acls_command(*roles: str) -> str:
+    """What prints the rights that are lacking."""
+    return "grant what this prints: stream-monitor acls -c FILE" + "".join(f" --role {role}" for role in roles)
+
+
 class Verdict(StrEnum):
     RETRY = "retry"
     ABORT = "abort"
@@ -33,9 +38,23 @@ class FencedError(LoopFailure):
 
 
 class TransactionAborted(Exception):
-    """Internal to the loop: the transaction was aborted and the overlay must be dropped."""
+    """Internal to the loop: the transaction was aborted and the overlay must be dropped.
+
+    `denied`: set where another try would be refused as well.
+    """
+
+    def __init__(self, message: str, denied: SetupError | None = None) -> None:
+        super().__init__(message)
+        self.denied = denied
 
 
+# Codes of what a broker's access lists forbid; no waiting mends them.
+_DENIED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional id",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
+}
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.FENCED_INSTANCE_ID}
 
 
@@ -50,8 +69,21 @@ def judge(error: Any, *, committing: bool = False) -> Verdict:
     return Verdict.FATAL if committing else Verdict.ABORT
 
 
-def fatal(error: Any, what: str) -> LoopFailure:
+def denial(error: Any, doing: str = "", *roles: str) -> SetupError | None:
+    """What to stop with if the KafkaError says that this client may not do it; None for any other error.
+
+    `doing`: what was tried and with which resource, e.g. "reading predictions[0]".
+    """
+    kind = _DENIED.get(error.code())
+    if kind is None:
+        return None
+    return SetupError(f"not authorized by the {kind}'s access list: {doing} ({error.str()})", mend=acls_command(*roles))
+
+
+def fatal(error: Any, what: str) -> StreamMonitorError:
     """The exception for a fatal KafkaError met while doing `what`."""
+    if (denied := denial(error, what)) is not None:
+        return denied
     if error.code() in _FENCED:
         return FencedError(
             "fenced: another process runs with the same role and instance, or this one stood still for longer than "
@@ -72,6 +104,4 @@ def consumer_failure(error: Any, where: str) -> StreamMonitorError | None:
             f"read ({error.str()})",
             mend="raise retention.ms; then move the group with `kafka-consumer-groups --reset-offsets`",
         )
-    if code in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED):
-        return SetupError(f"no permission to read {where} ({error.str()})", mend="allow Read on the topic and group")
-    return None
+    return denial(error, f"reading {where}")

@@ -73,6 +73,10 @@ class LoopPolicy:
         return self.transaction_timeout_ms - 2_000
 
 
+# Consumers without a group of their own need a group's name all the same, and ask the broker about it.
+READING_GROUP = "stream-monitor-reader"
+LOOKING_GROUP = "stream-monitor-doctor"
+
 # Properties a user may not set, each with the reason that the config check shows.
 REFUSED: Mapping[str, str] = {
     "group.id": "each stage has its own group",
@@ -140,7 +144,7 @@ def reader_properties(client: Mapping[str, object]) -> dict[str, object]:
     return {
         "fetch.wait.max.ms": 100,
         **client,
-        "group.id": "stream-monitor-reader",  # the client wants one
+        "group.id": READING_GROUP,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",

@@ -24,7 +24,7 @@ from stream_monitor.errors import FormatError, RestoreError, SetupError
 from stream_monitor.join.store import JoinStore, Role
 from stream_monitor.kafka.client_log import logged
 from stream_monitor.kafka.columns import records_of, runs_of
-from stream_monitor.kafka.failures import ANOTHER_PREFIX
+from stream_monitor.kafka.failures import ANOTHER_PREFIX, denial
 from stream_monitor.kafka.policy import reader_properties
 from stream_monitor.kafka.stage import Message, Start
 from stream_monitor.pipeline.horizon import Span
@@ -121,14 +121,17 @@ def replay(
             before = dict(at)
             chunk: dict[Role, list[Message]] = {PREDICTIONS: [], LABELS: []}
             for message in consumer.consume(CHUNK, 0.1):
-                gap = roles[message.topic()]
                 error = message.error()
                 if error is None:
+                    gap = roles[message.topic()]
                     if message.offset() < gap.end:
                         chunk[gap.role].append(message)
                     at[gap.role] = min(message.offset() + 1, gap.end)
                 elif error.code() == KafkaError._PARTITION_EOF:
+                    gap = roles[message.topic()]
                     at[gap.role] = min(message.offset(), gap.end)
+                elif (denied := denial(error, f"replaying {', '.join(roles)}")) is not None:
+                    raise denied
                 else:
                     raise RestoreError(f"{message.topic()}[{partition}] cannot be replayed: {error.str()}")
             if chunk[PREDICTIONS]:

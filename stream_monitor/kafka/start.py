@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream_monitor.errors import SetupError
 from stream_monitor.kafka.ends import Bounds, bounds
-from stream_monitor.kafka.failures import ANOTHER_PREFIX
+from stream_monitor.kafka.failures import ANOTHER_PREFIX, denial
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, Start
 
@@ -57,7 +57,7 @@ def anchor_first_start(admin: AdminClient, consumer: Any, policy: LoopPolicy, pa
         if all(each.offset is None for each in committed.values()):
             raise SetupError(
                 f"the first offsets of group {policy.group} could not be committed: {error.args[0].str()}",
-                mend="stop other members of the group, or allow Read on it, and start again",
+                mend="stop other members of the group and start again",
             ) from error
         return False
     return True
@@ -72,6 +72,7 @@ def committed_offsets(consumer: Any, partitions: Iterable[TP], deadline_ms: int)
     request = [TopicPartition(*tp) for tp in partitions]
     if not request:
         return {}
+    topics = sorted({each.topic for each in request})
     deadline = time.monotonic() + deadline_ms / 1000
     while True:
         try:
@@ -81,6 +82,8 @@ def committed_offsets(consumer: Any, partitions: Iterable[TP], deadline_ms: int)
                     raise KafkaException(each.error)
             break
         except KafkaException as error:
+            if (denied := denial(error.args[0], f"asking for the group's offsets of {', '.join(topics)}")) is not None:
+                raise denied from error
             if time.monotonic() >= deadline:
                 raise SetupError(
                     f"the committed offsets could not be read within {deadline_ms} ms: {error.args[0].str()}"

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from stream_monitor.errors import SetupError
-from stream_monitor.kafka.failures import CREATE_TOPICS
+from stream_monitor.kafka.failures import CREATE_TOPICS, denial
 from stream_monitor.kafka.policy import MAX_RECORD_BYTES
 
 _DAY_MS = 86_400_000
@@ -126,10 +126,12 @@ def _created(name: str, answer: Future[Any], timeout_s: float) -> None:
     try:
         answer.result(timeout_s)
     except KafkaException as error:
+        if (denied := denial(error.args[0], f"creating {name}", "topics")) is not None:
+            raise denied from error
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise SetupError(
                 f"topic {name} could not be created: {error.args[0].str()}",
-                mend="allow Create on the cluster, or create it by hand",
+                mend="set topics.partitions and topics.replication_factor to what the cluster allows",
             ) from error
 
 
@@ -139,10 +141,15 @@ def _configs(admin: AdminClient, names: Sequence[str], timeout_s: float) -> dict
     answers = admin.describe_configs(
         [ConfigResource(ResourceType.TOPIC, name) for name in names], request_timeout=timeout_s
     )
-    return {
-        resource.name: {key: entry.value for key, entry in answer.result(timeout_s).items()}
-        for resource, answer in answers.items()
-    }
+    found = {}
+    for resource, answer in answers.items():
+        try:
+            found[resource.name] = {key: entry.value for key, entry in answer.result(timeout_s).items()}
+        except KafkaException as error:
+            if (denied := denial(error.args[0], f"asking for the settings of {resource.name}", "topics")) is not None:
+                raise denied from error
+            raise SetupError(f"the settings of {resource.name} could not be read: {error.args[0].str()}") from error
+    return found
 
 
 def _differences(spec: TopicSpec, partitions: int, config: Mapping[str, str]) -> tuple[str, ...]:
@@ -183,7 +190,10 @@ def require(
             except KafkaException:
                 partition_counts(admin, timeout_s=timeout_s)  # raises the sentence about the broker
                 continue
-            if found is not None and found.error is None and found.partitions:
+            if found is not None and found.error is not None:
+                if (denied := denial(found.error, f"looking at {name}")) is not None:
+                    raise denied
+            elif found is not None and found.partitions:
                 counts[name] = len(found.partitions)
                 if any(each.leader < 0 for each in found.partitions.values()):
                     leaderless.append(name)

@@ -1,8 +1,9 @@
 """One transaction: produce, send offsets, commit; or abort. Nothing in between remains.
 
-Outcomes of `run`: it returns (committed), raises TransactionAborted (nothing happened), or raises LoopFailure (this
-process must end; the broker knows the outcome). Costs one round trip to the partition leaders and three to the
-coordinators. The transaction begins only when everything to be sent is there, so it is open for milliseconds.
+Outcomes of `run`: it returns (committed), raises TransactionAborted (nothing happened), SetupError (nothing happened,
+and the broker will not allow it next time either), or LoopFailure (this process must end; the broker knows the
+outcome). Costs one round trip to the partition leaders and three to the coordinators. The transaction begins only when
+everything to be sent is there, so it is open for milliseconds.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 
 from confluent_kafka import KafkaException
 
-from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, Verdict, fatal, judge
+from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, Verdict, denial, fatal, judge
 from stream_monitor.kafka.stage import Outgoing
 from stream_monitor.kafka.steps import Step, Steps
 
@@ -63,8 +64,10 @@ class Transactions:
             )
             self._hook(Point.OFFSETS_SENT)
             self._commit()
-        except TransactionAborted:
+        except TransactionAborted as error:
             self._abort()
+            if error.denied is not None:
+                raise error.denied from error
             raise
         self._hook(Point.COMMITTED)
         return time.monotonic() - began
@@ -128,4 +131,4 @@ class Transactions:
     def _raise(self, name: str, cause: Any, *, committing: bool) -> NoReturn:
         if judge(cause, committing=committing) is Verdict.FATAL:
             raise fatal(cause, name)
-        raise TransactionAborted(f"{name}: {cause.str()} ({cause.name()})")
+        raise TransactionAborted(f"{name}: {cause.str()} ({cause.name()})", denial(cause, name))

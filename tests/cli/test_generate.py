@@ -153,7 +153,7 @@ def test_files_need_an_end_and_models_have_one_source(run: Run, tmp_path: Path) 
 def test_an_address_that_does_not_answer_is_named_with_what_sets_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate_kafka, "partition_counts", partial(generate_kafka.partition_counts, timeout_s=0.2))
+    monkeypatch.setattr(generate_kafka, "connected", partial(generate_kafka.connected, timeout_s=0.2))
     config = tmp_path / "c.yaml"
     config.write_text("{}")
     result = run("generate", "-c", config, "--bootstrap", "127.0.0.1:1")
