@@ -139,13 +139,14 @@ def _broker(setup: Setup, file: Path, roles: Sequence[str]) -> Iterator[Finding]
 def _access(setup: Setup, admin: Any, roles: Sequence[str]) -> Finding:
     """What this client lacks of what it needs: for the roles asked about, else for a doctor."""
     from stream_monitor.app.rights import RUN_ROLES, rights_of
-    from stream_monitor.kafka.rights import lacking, require_rights
+    from stream_monitor.kafka.allowed import denied, lacking
 
-    try:
-        require_rights(admin, {role: rights_of(setup, role) for role in ("doctor", *roles)})
-    except StreamMonitorError as error:
+    needed = {role: rights_of(setup, role) for role in ("doctor", *RUN_ROLES)}
+    missing = lacking(admin, (right for rights in needed.values() for right in rights))
+    asked = {role: rights for role, rights in needed.items() if role == "doctor" or role in roles}
+    if (error := denied(asked, missing)) is not None:
         return Finding.failed("access", error)
-    may = [role for role in RUN_ROLES if not lacking(admin, rights_of(setup, role))]
+    may = [role for role in RUN_ROLES if missing.isdisjoint(needed[role])]
     # The broker does not tell of transactional ids.
     return Finding("access", True, f"this client may run {', '.join(may) or 'no stage'}, as far as the broker tells")
 

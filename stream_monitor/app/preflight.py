@@ -10,8 +10,9 @@ from stream_monitor.app.connection import connected
 from stream_monitor.app.rights import RUN_ROLES, rights_of, rights_of_all
 from stream_monitor.app.setup import Setup
 from stream_monitor.errors import SetupError
+from stream_monitor.kafka.allowed import require_rights
 from stream_monitor.kafka.failures import CREATE_TOPICS
-from stream_monitor.kafka.rights import require_rights, topics_of
+from stream_monitor.kafka.rights import topics_of
 from stream_monitor.kafka.topics import check_co_partitioned
 
 

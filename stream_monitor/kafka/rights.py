@@ -1,22 +1,17 @@
 """The least rights each role needs of a broker that keeps access lists, made from the names the roles themselves use.
 
 A right is one line of an access list: an operation on a topic, a group or a transactional id. Read and Write include
-Describe, and a transactional producer that may write needs nothing on the cluster (Kafka 3.0 and newer). What the
-broker says of a client's rights is compared in `lacking`; transactional ids cannot be asked about, they are tried.
+Describe, and a transactional producer that may write needs nothing on the cluster (Kafka 3.0 and newer). Whether a
+client has them is asked in allowed.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
-
-from stream_monitor.errors import SetupError
 from stream_monitor.kafka.evaluate import evaluate_policy
-from stream_monitor.kafka.failures import acls_command, denial
 from stream_monitor.kafka.ingest import ingest_policy
 from stream_monitor.kafka.policy import LOOKING_GROUP, READING_GROUP, LoopPolicy
 from stream_monitor.kafka.topics import TopicNames, topic_specs
@@ -112,55 +107,6 @@ def reader_rights(names: TopicNames) -> tuple[Right, ...]:
 def topics_of(rights: Iterable[Right]) -> list[str]:
     """The topics a role touches, each once."""
     return list(dict.fromkeys(right.name for right in rights if right.resource is Resource.TOPIC))
-
-
-def lacking(admin: AdminClient, rights: Sequence[Right], *, timeout_s: float = 10.0) -> list[Right]:
-    """Which of the rights on existing topics and on groups this client does not have, by the broker's own word.
-
-    Costs two requests. What the broker says nothing about (none of its access lists, an older broker, a topic that is
-    not there) is not counted as lacking.
-    """
-    topics = topics_of(rights)
-    groups = [right.name for right in rights if right.resource is Resource.GROUP and not right.prefixed]
-    allowed: dict[tuple[Resource, str], set[str] | None] = {}
-    options = {"include_authorized_operations": True, "request_timeout": timeout_s}
-    if topics:
-        for name, answer in admin.describe_topics(TopicCollection(topics), **options).items():
-            allowed[Resource.TOPIC, name] = _allowed(answer, timeout_s)
-    if groups:
-        for name, answer in admin.describe_consumer_groups(groups, **options).items():
-            allowed[Resource.GROUP, name] = _allowed(answer, timeout_s)
-    found = []
-    for right in rights:
-        may = allowed.get((right.resource, right.name))
-        if may is not None and right.operation.replace("Configs", "_Configs").upper() not in may:
-            found.append(right)
-    return found
-
-
-def require_rights(admin: AdminClient, roles: Mapping[str, Sequence[Right]]) -> None:
-    """SetupError that names every right that is lacking for these roles, and the command that prints them."""
-    missing = set(lacking(admin, [right for rights in roles.values() for right in rights]))
-    if not missing:
-        return
-    lacked = {role: [right for right in rights if right in missing] for role, rights in roles.items()}
-    short = [role for role, rights in lacked.items() if rights]
-    named = dict.fromkeys(str(right) for rights in lacked.values() for right in rights)
-    raise SetupError(
-        f"this client may not do what {' and '.join(short)} do{'' if len(short) > 1 else 'es'}: the broker does not "
-        f"allow {'; '.join(named)}",
-        mend=acls_command(*short),
-    )
-
-
-def _allowed(answer: object, timeout_s: float) -> set[str] | None:
-    """Names of the operations a broker allows; None where it does not say."""
-    try:
-        described = answer.result(timeout_s)  # type: ignore[attr-defined]  # a Future of an untyped package
-    except KafkaException as error:
-        return set() if denial(error.args[0]) is not None else None
-    operations = described.authorized_operations
-    return {each.name for each in operations} if operations else None
 
 
 def _read(policy: LoopPolicy, what: str) -> tuple[Right, ...]:

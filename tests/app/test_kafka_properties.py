@@ -28,6 +28,7 @@ REFUSED = """
     plugin.library.paths ssl.engine.location ssl.engine.id ssl.providers
     sasl.kerberos.service.name sasl.kerberos.principal sasl.kerberos.kinit.cmd sasl.kerberos.keytab
     sasl.kerberos.min.time.before.relogin
+    enable.sasl.oauthbearer.unsecure.jwt
     sasl.oauthbearer.assertion.file sasl.oauthbearer.assertion.jwt.template.file
     test.mock.num.brokers test.mock.broker.rtt internal.termination.signal
 """.split()  # noqa: SIM905
