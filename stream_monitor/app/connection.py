@@ -22,7 +22,7 @@ from stream_monitor.errors import SetupError
 
 DEFAULT_MEND = "start Kafka, or set kafka: bootstrap.servers in FILE; check with `stream-monitor doctor -c FILE`"
 
-_QUIET = logging.getLogger("stream_monitor.librdkafka")
+_QUIET = logging.getLogger("stream_monitor.quiet")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 

@@ -17,7 +17,7 @@ from stream_monitor.errors import SetupError
 from stream_monitor.kafka.failures import acls_command, denial
 from stream_monitor.kafka.rights import Resource, Right, topics_of
 
-# A group whose coordinator is not there yet (a new cluster) gets no answer within one request, however long it may take.
+# A group whose coordinator is not there yet (a new cluster) gets no answer within one request, however long one waits.
 _TRIES = 4
 _TRY_S = 2.0
 
