@@ -25,6 +25,7 @@ def policies_of(config: MonitorConfig) -> Policies:
         target_false_alarms_per_day=config.alerts.target_false_alarms_per_day,
         max_models=config.limits.max_models,
         max_series=config.limits.max_series,
+        max_versions=config.limits.max_versions,
         max_unflushed_bytes=config.limits.max_unflushed_bytes,
         panes_partitions=config.topics.panes_partitions,
         idle_timeout_ms=config.idle_timeout,

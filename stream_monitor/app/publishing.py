@@ -81,7 +81,7 @@ class EvaluatePublisher:
             name: (profile.kind, profile.id) for name, profile in profiles.items()
         }
         self._unlisted: set[str] = set()  # models that the log has named
-        self._limited: dict[tuple[int, str], int] = {}
+        self._limited: dict[tuple[int, str, str], int] = {}
         self._shown: set[int] = set()  # partitions that the board has seen since they were assigned
         self._waiting: list[EvaluateCommit] = []
         self._commits = 0
@@ -146,7 +146,7 @@ class EvaluatePublisher:
             watermarks_ms=output.summary.watermarks_ms,
             models=[self._model(name) for name in output.summary.models],
             changes=changes_in(metrics),
-            series_limited=self._newly_limited(commit.partition, output.summary.series_limited),
+            limited=self._newly_limited(commit.partition, output.summary.limited),
             lag=lag,
             # After a restore the transitions that led here were published long ago.
             firing=self._firing(commit.active.items()) if first else None,
@@ -161,14 +161,16 @@ class EvaluatePublisher:
         kind, id_ = self._references.get(name, ("", ""))
         return ModelInfo(name, str(self._policies.model(name).outcome.task), kind, id_)
 
-    def _newly_limited(self, partition: int, totals: Mapping[str, int]) -> dict[str, int]:
+    def _newly_limited(self, partition: int, totals: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
         """The fold's counts are totals that survive a restart; the board wants what came since it looks."""
         grown = {}
-        for model, total in totals.items():
-            before = self._limited.get((partition, model), total)
-            self._limited[partition, model] = total
+        is_first = not any(key[0] == partition for key in self._limited)
+        for (model, limit), total in totals.items():
+            # A limit that is reached for the first time is not in the totals before.
+            before = self._limited.get((partition, model, limit), total if is_first else 0)
+            self._limited[partition, model, limit] = total
             if total > before:
-                grown[model] = total - before
+                grown[model, limit] = total - before
         return grown
 
     def _firing(self, active: Iterable[tuple[str, ActiveAlert]]) -> list[FiringAlert]:

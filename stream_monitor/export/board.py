@@ -175,7 +175,7 @@ def _with_evaluate(snapshot: Snapshot, committed: EvaluateCommitted, policy: Exp
     limited: dict[tuple[str, str], int] = {
         (model, "export"): view.newly_left_out for model, view in advanced.items() if view.newly_left_out
     }
-    limited |= {(model, "series"): count for model, count in committed.series_limited.items()}
+    limited |= committed.limited
     totals = snapshot.totals.count(names.CHANGES_DETECTED, committed.changes)
     totals = totals.count(names.SERIES_LIMITED, limited)
     return replace(snapshot, totals=totals, partitions={**snapshot.partitions, committed.partition: partition})

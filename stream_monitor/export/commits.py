@@ -103,7 +103,7 @@ class EvaluateCommitted:
     watermarks_ms    (model, time basis) → ms since epoch; those not named keep their last value
     models           all models the partition owns now; null: as before
     changes          (model, signal, detector kind) → changes found
-    series_limited   model → series not kept because of its limit
+    limited          (model, limit) → what was not kept apart, or not at all, because of it
     lag              (topic, partition) → messages behind, replaces what was said before
     firing           all that fires now, replaces what the alerts said (needed after a restore); null: by `alerts`
     """
@@ -115,7 +115,7 @@ class EvaluateCommitted:
     watermarks_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
     models: Sequence[ModelInfo] | None = None
     changes: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
-    series_limited: Mapping[str, int] = field(default_factory=dict)
+    limited: Mapping[tuple[str, str], int] = field(default_factory=dict)
     lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
     firing: Sequence[FiringAlert] | None = None
 

@@ -146,7 +146,8 @@ WATERMARK = _gauge(
 )
 SERIES_LIMITED = _counter(
     "series_limited_total",
-    "Series not kept (limit=series) or not exported (limit=export) because the model is at its limit.",
+    "What a limit left out: increments booked as __other__ (limit=series, limit=versions), events of models that are "
+    "not kept (limit=models), gauges not exported (limit=export).",
     "model_name",
     "limit",
 )

@@ -19,6 +19,7 @@ from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
 from stream_monitor.events.unreadable import UNREADABLE
+from stream_monitor.pipeline.admission import OTHER_SERIES, Limit
 from stream_monitor.pipeline.health import Health
 from stream_monitor.pipeline.learning import fits
 from stream_monitor.pipeline.messages import Delta, Message, Progress, SourceRange, decode
@@ -31,6 +32,7 @@ from stream_monitor.pipeline.records import StateRecord, parse_key, record_key
 from stream_monitor.pipeline.round import Cause, Round
 from stream_monitor.pipeline.series import ModelMeta, Series, SeriesMeta
 from stream_monitor.reference.profile import Profile
+from stream_monitor.sketches.packed import PackedPredictions
 from stream_monitor.windows.grid import pane_start
 from stream_monitor.windows.watermark import Sources, read_watermark
 
@@ -39,12 +41,13 @@ from stream_monitor.windows.watermark import Sources, read_watermark
 class EvaluateSummary:
     """For the endpoint: watermarks in ms by (model, time basis), models of this partition, counters so far.
 
+    `limited`: by (model, limit) increments booked as `__other__`, or events of models that are not kept.
     `held`: models at whose panes the fold stopped, since it does not know their schema.
     """
 
     watermarks_ms: Mapping[tuple[str, str], int]
     models: tuple[str, ...]
-    series_limited: Mapping[str, int]
+    limited: Mapping[tuple[str, str], int]
     repeats: int
     held: tuple[str, ...] = ()
 
@@ -90,13 +93,17 @@ class EvaluateFold:
         """
         for _ in self._rest:
             pass
-        if self._held is not None or self._hold(message, offset, record_ms):
+        is_kept = self._is_kept(message)
+        if self._held is not None or (is_kept and self._hold(message, offset, record_ms)):
             return False
         self._position = offset + 1
         self._now_ms = max(self._now_ms, record_ms)
         if isinstance(message, Delta):
             if self._is_repeat(message.ranges):
                 self._repeats += 1
+                return True
+            if not is_kept:
+                self._health.surplus(message.model, _events_in(message), record_ms)
                 return True
             self._health.schema_known(message.model, self._now_ms)
             model = self._model(message.model)
@@ -217,6 +224,14 @@ class EvaluateFold:
             model = self._models[name] = ModelFold(policy, self._policies, self._given.get(name), self._outbox)
         return model
 
+    def _is_kept(self, message: Message) -> bool:
+        """False for a model that registers itself beyond the limit: each ingest worker lets as many pass, in each of
+        its lives."""
+        if not isinstance(message, Delta) or message.model in self._models or message.model in self._policies.models:
+            return True
+        unlisted = sum(name not in self._policies.models for name in self._models)
+        return unlisted < self._policies.max_models
+
     def _hold(self, message: Message, offset: int, record_ms: int) -> bool:
         """Whether the fold has to stop at this message."""
         if not isinstance(message, Delta):
@@ -315,7 +330,7 @@ class EvaluateFold:
             return
         model = self._model(str(parts[1]))
         if kind == "model":
-            model.meta = msgspec.msgpack.decode(value, type=ModelMeta)
+            model.meta = ModelMeta.from_bytes(value)
         elif kind == "profile":
             profile = Profile.from_json(value)
             model.refer_to(profile)
@@ -354,10 +369,19 @@ class EvaluateFold:
                 (name, basis): mark for name, model in self._models.items() for basis, mark in model.meta.marks.items()
             },
             models=tuple(self._models),
-            series_limited={name: model.meta.limited for name, model in self._models.items()},
+            limited={
+                **{(name, each): n for name, model in self._models.items() for each, n in model.meta.limited.items()},
+                (OTHER_SERIES, Limit.MODELS): self._health.surplus_events,
+            },
             repeats=self._repeats,
             held=() if self._held is None else (self._held,),
         )
+
+
+def _events_in(message: Delta) -> int:
+    """Predictions that a delta counts."""
+    predicted = (p.data for p in message.panes if p.basis is TimeBasis.PREDICTION and not p.segment)
+    return sum(PackedPredictions.read(data).n for data in predicted)
 
 
 def _newest_key(parts: Sequence[str | int | None]) -> NewestKey:

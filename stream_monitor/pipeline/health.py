@@ -1,5 +1,5 @@
 """Alerts about the monitoring itself: lost source ranges, a watermark that stands still, a flood of rejects, panes by
-a schema that is not known.
+a schema that is not known, models beyond the limit.
 
 Conditions over what progress messages say, with record time as the clock: a replay gives the same transitions.
 """
@@ -25,7 +25,8 @@ _GAP_SHOWN_MS = 600_000
 
 class _State(msgspec.Struct, array_like=True):
     """`firing`: start of each firing condition, by fingerprint. `held_since`: by model. `flood`: see flood.py.
-    `unknown`: model → schemas that the fold waits for. `labels`: of each firing condition."""
+    `unknown`: model → schemas that the fold waits for. `labels`: of each firing condition.
+    `surplus`: events of models that are not kept; `surplus_until`: when that is over."""
 
     firing: dict[str, int] = {}
     gap_until: dict[str, int] = {}
@@ -33,6 +34,8 @@ class _State(msgspec.Struct, array_like=True):
     flood: flood.Spans = msgspec.field(default_factory=flood.no_spans)
     unknown: dict[str, list[str]] = {}
     labels: dict[str, dict[str, str]] = {}
+    surplus: int = 0
+    surplus_until: int | None = None
 
 
 class Health:
@@ -105,6 +108,25 @@ class Health:
             labels = {"model_name": model}
             self._set(False, "unknown-schema", "critical", labels, "Its profile is known now.", now_ms)
 
+    def surplus(self, model: str, events: int, now_ms: int) -> None:
+        """Events of a model that is not in the config and for which there is no place."""
+        self._state.surplus += events
+        self._state.surplus_until = now_ms + _GAP_SHOWN_MS
+        self._set(
+            True,
+            "model-limit",
+            "warning",
+            {},
+            f"Model {model!r} is not in the config, and limits.max_models ({self._policies.max_models}) models have "
+            "registered themselves already: its events are counted and not monitored. List it under models, or raise "
+            "the limit.",
+            now_ms,
+        )
+
+    @property
+    def surplus_events(self) -> int:
+        return self._state.surplus
+
     def active(self, now_ms: int) -> dict[str, ActiveAlert]:
         """Conditions that hold, by fingerprint."""
         return {
@@ -128,7 +150,10 @@ class Health:
         self._state = msgspec.msgpack.decode(data, type=_State)
 
     def end_gaps(self, now_ms: int) -> None:
-        """Resolve the gaps that were shown for long enough."""
+        """Resolve the gaps that were shown for long enough, and a surplus of models."""
+        if (until := self._state.surplus_until) is not None and now_ms >= until:
+            self._state.surplus_until = None
+            self._set(False, "model-limit", "warning", {}, "No further event of a model without a place came.", now_ms)
         for place in [place for place, until in self._state.gap_until.items() if now_ms >= until]:
             del self._state.gap_until[place]
             role, _, partition = place.rpartition("/")

@@ -13,6 +13,7 @@ from heapq import merge
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.events.names import TimeBasis
 from stream_monitor.metrics.figure import Figure
+from stream_monitor.pipeline.admission import Admission, Limit
 from stream_monitor.pipeline.detecting import Detectors
 from stream_monitor.pipeline.due import due_windows, idle_end
 from stream_monitor.pipeline.forgetting import Forgetting
@@ -40,7 +41,6 @@ from stream_monitor.sketches.pane import PredictionPane
 from stream_monitor.windows.grid import Window, WindowSpec, pane_start, windows_holding
 from stream_monitor.windows.watermark import Sources, read_watermark
 
-OTHER_SERIES = "__other__"
 ROLES: dict[TimeBasis, tuple[str, ...]] = {
     TimeBasis.PREDICTION: ("predictions",),
     TimeBasis.LABEL: ("predictions", "labels"),
@@ -59,6 +59,7 @@ class ModelFold:
         self._outbox = outbox
         self.meta = ModelMeta()
         self.series: dict[SeriesId, Series] = {}
+        self._admission = Admission(most_versions=policies.max_versions, most_series=policies.max_series)
         self._by_parts: dict[tuple[object, object], Series] = {}
         self.learner = Learner(policy, profile, policies.hash_key)
         self.detectors = Detectors(policy)
@@ -186,24 +187,37 @@ class ModelFold:
             self._touch_series(series)
 
     def _series(self, version: str | None, segment: dict[str, str]) -> Series:
+        """The series that an increment is booked to."""
         series = self.series.get(_id(version, segment))
-        if series is None and segment and len(self.series) >= self._policies.max_series:
-            self.meta.limited += 1
-            self._touch()
-            segment = dict.fromkeys(segment, OTHER_SERIES)
-            series = self.series.get(_id(version, segment))
+        if series is not None:
+            return series
+        kept = self._admission.version(version)
+        if kept != version:
+            self._limited(Limit.VERSIONS)
+            series = self.series.get(_id(kept, segment))
         if series is None:
-            series = Series(SeriesMeta(version, segment))
-            self._put(series)
-            self._touch_series(series)
+            admitted = self._admission.segment(segment)
+            if admitted is not segment:
+                self._limited(Limit.SERIES)
+            series = self.series.get(_id(kept, admitted))
+            if series is None:
+                series = Series(SeriesMeta(kept, dict(admitted)))
+                self._put(series)
+                self._touch_series(series)
         return series
+
+    def _limited(self, limit: Limit) -> None:
+        self.meta.limited[limit] = self.meta.limited.get(limit, 0) + 1
+        self._touch()
 
     def _put(self, series: Series) -> None:
         self.series[_id(series.meta.version, series.meta.segment)] = series
         self._by_parts[series.parts] = series
+        self._admission.came(series.meta.version, series.meta.segment)
 
     def _drop(self, series: Series) -> None:
         del self.series[_id(series.meta.version, series.meta.segment)], self._by_parts[series.parts]
+        self._admission.went(series.meta.version, series.meta.segment)
         self._touch_series(series)
 
     def find(self, version: object, segment_key: object) -> Series | None:

@@ -75,6 +75,7 @@ class Policies:
     target_false_alarms_per_day: float = 0.1
     max_models: int = 100
     max_series: int = 1_000
+    max_versions: int = 50
     max_unflushed_bytes: int = 128 << 20
     panes_partitions: int = 4
     transaction_bytes: int = 32 * 1024 * 1024

@@ -142,13 +142,29 @@ class ModelMeta(msgspec.Struct, array_like=True):
     """One model: how far its event time is and which windows are closed.
 
     `marks`: event-time watermark by basis.  `closed`: by (basis, size, slide), end of the newest closed window.
-    `revised_ms`: clock of the last revisions.  `limited`: deltas of series beyond the limit, booked as `__other__`.
+    `revised_ms`: clock of the last revisions.  `limited`: by limit, increments that were booked as `__other__`; a
+    number alone, as it was written before versions had a limit, is of series.
     """
 
     marks: dict[str, int] = {}
     closed: dict[tuple[str, int, int], int] = {}
     revised_ms: int = 0
-    limited: int = 0
+    limited: dict[str, int] = {}
+
+    @staticmethod
+    def from_bytes(data: bytes) -> ModelMeta:
+        meta = msgspec.msgpack.decode(data, type=_ModelMeta)
+        limited = {"series": meta.limited} if isinstance(meta.limited, int) else meta.limited
+        return ModelMeta(meta.marks, meta.closed, meta.revised_ms, limited)
+
+
+class _ModelMeta(msgspec.Struct, array_like=True):
+    """As read."""
+
+    marks: dict[str, int] = {}
+    closed: dict[tuple[str, int, int], int] = {}
+    revised_ms: int = 0
+    limited: int | dict[str, int] = 0
 
 
 def is_over(key: WindowKey, mark: int | None, allowed_lateness_ms: int) -> bool:

@@ -60,7 +60,7 @@ def metric(**changes: object) -> MetricEvent:
 
 
 def commit(*metrics: MetricEvent, limited: int = 0, partition: int = 0) -> EvaluateCommit:
-    summary = EvaluateSummary({("m", "label"): 60_000}, ("m",), {"m": limited}, 0)
+    summary = EvaluateSummary({("m", "label"): 60_000}, ("m",), {("m", "series"): limited}, 0)
     return EvaluateCommit(partition, EvaluateOutput(MetricEvents(others=metrics), [], [], [], summary), {})
 
 

@@ -162,7 +162,7 @@ def test_ingest_counts_add_up() -> None:
 
 def test_series_limits_of_the_stage_and_of_the_export_are_told_apart() -> None:
     board = Board(ExportPolicy(max_series=2), clock=Clock())
-    board.publish_evaluate(owned(series_limited={"credit": 4}))
+    board.publish_evaluate(owned(limited={("credit", "series"): 4}))
     assert board.snapshot().counters(names.SERIES_LIMITED) == {("credit", "series"): 4, ("credit", "export"): 2}
 
 

@@ -62,7 +62,7 @@ def full_board() -> Board:
             watermarks_ms={("credit", "prediction"): 1_000},
             models=[ModelInfo("credit", "binary", "training", "abc")],
             changes={("credit", "error", "adwin"): 1},
-            series_limited={"credit": 1},
+            limited={("credit", "series"): 1},
         )
     )
     publish_ingest(board)
