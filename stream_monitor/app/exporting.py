@@ -29,7 +29,14 @@ def export_policy(setup: Setup) -> ExportPolicy:
 
 def http_policy(setup: Setup, port: int | None = None) -> HttpPolicy:
     config = setup.config.prometheus
-    return HttpPolicy(config.host, config.port if port is None else port)
+    basic = config.basic_auth
+    return HttpPolicy(
+        config.host,
+        config.port if port is None else port,
+        bearer_token=config.bearer_token,
+        basic_auth=None if basic is None else (basic.username, basic.password),
+        tls=setup.tls,
+    )
 
 
 def webhook_headers(hook: WebhookConfig) -> dict[str, str]:

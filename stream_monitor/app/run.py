@@ -86,6 +86,7 @@ def serve(setup: Setup, parts: Sequence[Part], board: Board, stop: threading.Eve
             registry_of(board, garbage, version=__version__),
             ready={name: holds for part in parts for name, holds in {part.name: part.ready, **part.conditions}.items()},
             healthy={"running": lambda: not stop.is_set()},
+            on_refused=board.count_http_refusal,
         )
         server.start()
         log.info("running", parts=[part.name for part in parts], metrics=f"{server.url}/metrics")

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream_monitor.app.config import MonitorConfig, load_config
+from stream_monitor.app.export_config import TlsConfig
 from stream_monitor.app.kafka_properties import as_librdkafka, unknown_property_problems
 from stream_monitor.app.policies import decode_policy, policies_of
-from stream_monitor.errors import ConfigError, Problem, ProfileError
+from stream_monitor.errors import ConfigError, Problem, ProfileError, SetupError
 from stream_monitor.events.policy import DecodePolicy
+from stream_monitor.export.access import tls_context
+from stream_monitor.export.policy import TlsPolicy
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.hashing import key_id
@@ -27,6 +30,7 @@ class Setup:
     decode: DecodePolicy
     profiles: Mapping[str, Profile]
     client: Mapping[str, object] = field(repr=False)
+    tls: TlsPolicy | None = None
 
     @property
     def joins_labels(self) -> bool:
@@ -37,12 +41,27 @@ def load_setup(path: Path, *, ask_librdkafka: bool = False) -> Setup:
     """Everything of one config file; ConfigError with all that is wrong with it and its profiles."""
     config = load_config(path)
     profiles, problems = _profiles(config, path.parent)
+    tls, refused = _tls(config.prometheus.tls, path.parent)
+    problems += refused
     if ask_librdkafka:
         problems += unknown_property_problems(config.kafka)
     if problems:
         raise ConfigError(problems)
     client = {name: as_librdkafka(value) for name, value in config.kafka.items()}
-    return Setup(config, policies_of(config), decode_policy(config), profiles, client)
+    return Setup(config, policies_of(config), decode_policy(config), profiles, client, tls)
+
+
+def _tls(config: TlsConfig | None, folder: Path) -> tuple[TlsPolicy | None, list[Problem]]:
+    """The endpoint's files, looked into now: a key that does not fit is better said before anything runs."""
+    if config is None:
+        return None, []
+    authority = None if config.client_ca is None else folder / config.client_ca
+    policy = TlsPolicy(folder / config.certificate, folder / config.key, authority)
+    try:
+        tls_context(policy)
+    except SetupError as error:
+        return None, [Problem("prometheus.tls", error.message, error.mend or "PEM files")]
+    return policy, []
 
 
 def _profiles(config: MonitorConfig, folder: Path) -> tuple[dict[str, Profile], list[Problem]]:

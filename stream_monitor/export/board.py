@@ -144,6 +144,13 @@ class Board:
             kept = {key: view for key, view in self._snapshot.workers.items() if key != worker}
             self._snapshot = replace(self._snapshot, workers=kept)
 
+    def count_http_refusal(self, reason: str) -> None:
+        """A client of the endpoint was turned away."""
+        with self._lock:
+            self._snapshot = replace(
+                self._snapshot, totals=self._snapshot.totals.count(names.HTTP_REFUSED, {(reason,): 1})
+            )
+
     def count_reaction(self, reaction: str, outcome: str) -> None:
         with self._lock:
             totals = self._snapshot.totals.count(names.REACTIONS, {(reaction, outcome): 1})

@@ -178,6 +178,7 @@ GC_PAUSE = _counter(
     "gc_pause_seconds_total", "Time in which Python's garbage collector stopped the process.", "generation"
 )
 GC_COLLECTIONS = _counter("gc_collections_total", "Runs of Python's garbage collector.", "generation")
+HTTP_REFUSED = _counter("http_requests_refused_total", "Clients of this endpoint turned away, by reason.", "reason")
 REACTIONS = _counter("reactions_total", "Events a reaction handled, by outcome.", "reaction", "outcome")
 
 FAMILIES: tuple[Family, ...] = (
@@ -214,5 +215,6 @@ FAMILIES: tuple[Family, ...] = (
     REBALANCES,
     GC_PAUSE,
     GC_COLLECTIONS,
+    HTTP_REFUSED,
     REACTIONS,
 )

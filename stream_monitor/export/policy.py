@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from stream_monitor.alerts.rule import DEFAULT_RULES, RulePolicy
 from stream_monitor.events.names import ALL_SEGMENTS, METRICS, MetricName
@@ -61,8 +62,34 @@ class ExportPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsPolicy:
+    """PEM files; with `client_ca` only clients with a certificate of that authority are heard."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HttpPolicy:
-    """Where the endpoint listens. Loopback by default: it has no authentication of its own. Port 0: any free."""
+    """Where the endpoint listens, to whom it answers, and what one client may take.
+
+    port              0: any free one
+    bearer_token, basic_auth   either opens /metrics; null: it is open
+    max_clients       connections at once; one more is turned away
+    max_scrapes       answers of /metrics being sent at once: each holds its text in memory
+    max_head_bytes    of a request's first line and headers
+    head_timeout_s    from the connection to the end of the head, TLS included
+    answer_timeout_s  from the head to the last byte taken
+    """
 
     host: str = "127.0.0.1"
     port: int = 9108
+    bearer_token: str | None = field(default=None, repr=False)
+    basic_auth: tuple[str, str] | None = field(default=None, repr=False)
+    tls: TlsPolicy | None = None
+    max_clients: int = 64
+    max_scrapes: int = 4
+    max_head_bytes: int = 16_384
+    head_timeout_s: float = 5.0
+    answer_timeout_s: float = 30.0

@@ -68,6 +68,7 @@ def full_board() -> Board:
     publish_ingest(board)
     board.publish_loop(LoopWorked("ingest", {"process": 0.25}, [5_000, 7], [0.02], {"panes": 3}, 1, 1, {"memory": 1}))
     board.count_reaction("webhook", "done")
+    board.count_http_refusal("method")
     return board
 
 
