@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-runtime
 PIP := PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: install demo test bench soak fuzz clean
+.PHONY: install demo test bench soak fuzz chaos chaos-each clean
 
 install: $(STAMP)
 
@@ -37,6 +37,13 @@ bench: install  ## ratios on a real broker, under 15 minutes; NAME=ingest for on
 soak: SECONDS ?= 1800
 soak: install  ## memory by time at full speed on a real broker; fails where it grows
 	$(BIN)/python -m benches.soak --seconds $(SECONDS)
+
+chaos: SECONDS ?= 120
+chaos: install  ## a random mix of all faults for SECONDS, then all counts compared; SEED=n repeats one
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+chaos-each: install  ## the tests that `make test` leaves out: every fault by itself, some 20 minutes
+	$(BIN)/pytest -m chaos -s
 
 fuzz: SECONDS ?= 60
 fuzz: install  ## SECONDS of inputs for each reader of bytes, guided by coverage where atheris has a wheel; NAME=join for one

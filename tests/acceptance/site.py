@@ -1,6 +1,7 @@
 """One monitor on one broker as its user has it: a config file, topics, and processes of the real command line.
 
-Nothing of the project is called here but `python -m stream_monitor.cli.main`. Processes are ended by their own id.
+Nothing of the project is called here but `python -m stream_monitor.cli.main`, unless a test names another program.
+Processes are ended by their own id.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +40,8 @@ class Site:
     folder: Path
     predictions: str = ""
     labels: str = ""
+    program: tuple[str, ...] = COMMAND  # what `start` runs
+    environ: Mapping[str, str] | None = None
     running: list[Process] = field(default_factory=list)
     _producer: Producer | None = None
 
@@ -128,19 +133,41 @@ class Process:
         arguments = ["run", "-c", str(owner.config), "--instance", instance, "--port", str(port)]
         if role is not None:
             arguments += ["--role", role]
-        self._command = [*COMMAND, *arguments]
+        self._command = [*owner.program, *arguments]
+        self._environ = owner.environ
         self._folder = owner.folder
         self.lives = 0
         self.launch()
 
     def launch(self) -> None:
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(self._command, stdout=output, stderr=output, cwd=self._folder)
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=output, cwd=self._folder, env=self._environ
+            )
         self.lives += 1
 
     @property
     def code(self) -> int | None:
         return self._process.poll()
+
+    @property
+    def name(self) -> str:
+        return f"{self.role or 'all'}-{self.instance}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_ready(self) -> bool:
+        """Whether its endpoint says that every part has committed."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self._process.pid, number)
 
     def assert_running(self) -> None:
         assert self.code is None, f"{self.log.name} ended with {self.code}:\n{self.text()}"

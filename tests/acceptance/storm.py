@@ -115,27 +115,27 @@ class Storm:
 
 def aborted(topics: TopicSpace, places: set[Place]) -> set[Place]:
     """Those of the places whose record exists and is seen by no read_committed consumer."""
-    names = {topic for topic, _, _ in places}
-    exist = {place for name in names for place in _seen(topics, name, "read_uncommitted")}
-    committed = {place for name in names for place in _seen(topics, name, "read_committed")}
-    return {place for place in places if place in exist and place not in committed}
+    if not places:
+        return set()
+    return _seen(topics, places, "read_uncommitted") - _seen(topics, places, "read_committed")
 
 
-def _seen(topics: TopicSpace, topic: str, isolation: str) -> set[Place]:
+def _seen(topics: TopicSpace, places: set[Place], isolation: str) -> set[Place]:
+    """Those of the places that a consumer which begins there reads first."""
     settings = {"bootstrap.servers": topics.bootstrap, "group.id": topics.name("seen"), "enable.partition.eof": True}
     consumer = Consumer({**settings, "isolation.level": isolation, "enable.auto.commit": False})
-    left = set(topics.admin.list_topics(topic, timeout=10).topics[topic].partitions)
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
     found: set[Place] = set()
     try:
-        while left:
-            for message in consumer.consume(5_000, 0.2):
-                if message.error() is None:
-                    found.add((topic, message.partition(), message.offset()))
-                elif message.error().code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition())
-                else:
-                    raise KafkaException(message.error())
+        for place in places:
+            consumer.assign([TopicPartition(*place)])
+            messages = []
+            while not messages:
+                messages = consumer.consume(1, 5.0)
+            error = messages[0].error()
+            if error is None and messages[0].offset() == place[2]:
+                found.add(place)
+            elif error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
     finally:
         consumer.close()
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.acceptance.contract import rfc3339, window_starts
@@ -48,10 +48,11 @@ class Prediction:
     country: str | None
     score: float
     amount: float
+    model: str = MODEL
 
     def encode(self) -> bytes:
         return event(
-            model_name=MODEL,
+            model_name=self.model,
             model_version=self.version,
             prediction_id=self.id,
             timestamp=rfc3339(self.at),
@@ -71,16 +72,23 @@ class Label:
     id: str
     at: int
     truth: str
+    model: str = MODEL
 
     def encode(self) -> bytes:
-        return event(model_name=MODEL, prediction_id=self.id, timestamp=rfc3339(self.at), actual={"label": self.truth})
+        told = {"model_name": self.model, "prediction_id": self.id, "timestamp": rfc3339(self.at)}
+        return event(**told, actual={"label": self.truth})
 
 
 @dataclass
 class Stream:
-    """`take` gives the next events; `predictions` and `labels` are those given so far, in the order of sending."""
+    """`take` gives the next events; `predictions` and `labels` are those given so far, in the order of sending.
+
+    `model` makes these events; the amounts of every second stretch of `drift_every_ms` are drifted.
+    """
 
     seed: int
+    model: str = MODEL
+    drift_every_ms: int | None = None
     predictions: list[Prediction] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
     malformed: int = 0
@@ -130,27 +138,31 @@ class Stream:
         country = rng.choice([None, "DE", "FR"])
         versions = ["1", "2"] if rng.random() < 0.1 else [rng.choice("12")]
         for version in versions:
-            first = Prediction(known, at, version, country, rng.random(), rng.gauss(100, 20))
+            first = Prediction(known, at, version, country, rng.random(), rng.gauss(*self._amounts(at)), self.model)
             self._push(i + rng.random() * 30, first)
             if rng.random() < 0.08:
                 # A producer that tries again, soon or much later; a changed copy is a duplicate as well.
                 later = rng.choice([1, 50, HORIZON])
-                copy = first if rng.random() < 0.5 else Prediction(known, at + 700, version, country, 0.5, 0.0)
+                copy = first if rng.random() < 0.5 else replace(first, at=at + 700, score=0.5, amount=0.0)
                 self._push(i + 31 + rng.random() * later, copy)
         if rng.random() < 0.8:
             truth = rng.choice("01")
             wait = rng.choice([-900, 0, 3_000, 30_000, 150_000])  # the last is outside the join window
-            label = Label(known, at + wait + rng.randrange(900), truth)
+            label = Label(known, at + wait + rng.randrange(900), truth, self.model)
             sent = i + max(-40.0, min(wait / STEP_MS, HORIZON)) + rng.random() * 40
             self._push(sent, label)
             if rng.random() < 0.1:
                 self._push(sent + rng.random() * HORIZON, label)
             elif rng.random() < 0.1:
-                other = Label(known, label.at + rng.randrange(10_000), "1" if truth == "0" else "0")
+                other = replace(label, at=label.at + rng.randrange(10_000), truth="1" if truth == "0" else "0")
                 self._push(sent + 41 + rng.random() * 500, other)
         if rng.random() < 0.005:
-            self._push(i, Label(f"nobody-{i}", at, "1"))
-            self._push(i, rng.choice([b"{", b"not json", b"", event(model_name=MODEL)]))
+            self._push(i, Label(f"nobody-{i}", at, "1", self.model))
+            self._push(i, rng.choice([b"{", b"not json", b"", event(model_name=self.model)]))
+
+    def _amounts(self, at: int) -> tuple[float, float]:
+        drifted = self.drift_every_ms is not None and (at - START_MS) // self.drift_every_ms % 2 == 1
+        return (160.0, 20.0) if drifted else (100.0, 20.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +200,7 @@ def recount(stream: Stream) -> Recount:
 def _places(prediction: Prediction, at: int) -> list[tuple[Any, ...]]:
     segments = ("", f"country={prediction.country or '__missing__'}")
     return [
-        (MODEL, prediction.version, segment, rfc3339(start), size // 1000, slide // 1000)
+        (prediction.model, prediction.version, segment, rfc3339(start), size // 1000, slide // 1000)
         for size, slide in WINDOWS_MS
         for start in window_starts(at, size, slide)
         for segment in segments

@@ -12,8 +12,6 @@ import os
 import random
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -58,14 +56,6 @@ class Writer(threading.Thread):
         self._monitor.play((self._names[topic], key, value) for topic, key, value in events)
 
 
-def ready(process: Process) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{process.port}/-/ready", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def three_processes(monitor: Site) -> list[Process]:
     monitor.write_config(
         [MODEL_CONFIG],
@@ -89,7 +79,7 @@ def test_what_is_published_equals_the_recount_though_processes_are_killed(topics
         writer = Writer(monitor, stream)
         writer.start()
         for process in processes:
-            wait_for(lambda process=process: ready(process), 60, *processes, what="the first start")
+            wait_for(process.is_ready, 60, *processes, what="the first start")
         observer = Observer(topics)
         storm = Storm(
             observer,
@@ -142,7 +132,7 @@ def rage(storm: Storm, processes: list[Process], rng: random.Random) -> list[Kil
         assert time.monotonic() < deadline, kills
         for process in processes:
             process.assert_running()
-        alive = [process for process in processes if ready(process)]
+        alive = [process for process in processes if process.is_ready()]
         if alive:
             victim = rng.choice(alive)
             kills.append(storm.kill(victim, aimed=len(kills) % 2 == 1))

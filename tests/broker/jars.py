@@ -57,7 +57,7 @@ def fetched_jars() -> Path:
         command += ["-DincludeScope=runtime", f"-DoutputDirectory={fresh}"]
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise SourceUnavailable(f"mvn could not fetch Kafka {KAFKA_VERSION}: {_last_line(done.stdout)}")
+            raise SourceUnavailable(f"mvn could not fetch Kafka {KAFKA_VERSION}: {last_line(done.stdout)}")
         try:
             os.rename(fresh, jars)
         except OSError:
@@ -87,18 +87,18 @@ def running_node(
     tool = [*base, "kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}", "-c", str(config)]
     formatted = subprocess.run([*tool, *format_options], capture_output=True, text=True, check=False, cwd=directory)
     if formatted.returncode != 0:
-        raise SourceUnavailable(f"Kafka's storage tool failed: {_last_line(formatted.stderr or formatted.stdout)}")
+        raise SourceUnavailable(f"Kafka's storage tool failed: {last_line(formatted.stderr or formatted.stdout)}")
     server = [java, "-cp", f"{jars}/*", "-Xms512m", "-Xmx1g", *java_options]
     server += [f"-Dlog4j2.configurationFile=file:{HERE / 'log4j2.yaml'}", "kafka.Kafka", str(config)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            server, stdout=output, stderr=subprocess.STDOUT, cwd=directory, preexec_fn=_dying_with_parent()
+            server, stdout=output, stderr=subprocess.STDOUT, cwd=directory, preexec_fn=dying_with_parent()
         )
     try:
         try:
             wait_until_answering(client, timeout_s=60)
         except SourceUnavailable as error:
-            raise SourceUnavailable(f"Kafka did not start: {_last_line(log.read_text())}") from error
+            raise SourceUnavailable(f"Kafka did not start: {last_line(log.read_text())}") from error
         yield process.pid
     finally:
         _stop(process)
@@ -121,7 +121,7 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-def _dying_with_parent() -> Callable[[], None] | None:
+def dying_with_parent() -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)  # loaded before the fork: loading is not safe after it
@@ -129,6 +129,6 @@ def _dying_with_parent() -> Callable[[], None] | None:
     return lambda: libc.prctl(set_parent_death_signal, signal.SIGKILL)
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no output"

@@ -45,7 +45,7 @@ class TopicSpace:
         """Create the topic, wait until it has leaders, return its full name. Config keys take _ for dots."""
         topic = self.name(name)
         settings = {"retention.ms": "-1"} | {key.replace("_", "."): value for key, value in config.items()}
-        self.admin.create_topics([NewTopic(topic, partitions, 1, config=settings)])[topic].result(30)
+        self.admin.create_topics([NewTopic(topic, partitions, -1, config=settings)])[topic].result(30)
         deadline = time.monotonic() + 30
         while True:
             found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
