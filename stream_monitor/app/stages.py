@@ -41,7 +41,13 @@ def ingest_part(setup: Setup, owned: Instance, board: Board, changes: LoopChange
             stop_on_flood=setup.config.dead_letters.stop_on_flood,
         )
         stage = IngestStage(
-            setup.policies, setup.decode, setup.profiles, settings, store=store, on_commit=publisher.on_commit
+            setup.policies,
+            setup.decode,
+            setup.profiles,
+            settings,
+            store=store,
+            on_commit=publisher.on_commit,
+            stopping=stop.is_set,
         )
         try:
             policy = ingest_policy(
@@ -76,6 +82,7 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
             EvaluateSettings(names, setup.client, _counts(setup, "evaluate")),
             on_commit=publisher.on_commit,
             on_revoked=publisher.on_revoked,
+            stopping=stop.is_set,
         )
         policy = evaluate_policy(
             names,

@@ -6,14 +6,14 @@ Both read committed records only, with a consumer of their own that belongs to n
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from stream_monitor.errors import RestoreError
 from stream_monitor.kafka.client_log import logged
-from stream_monitor.kafka.failures import CREATE_TOPICS, denial
+from stream_monitor.kafka.failures import CREATE_TOPICS, Stopped, denial
 from stream_monitor.kafka.head import HEAD_KEY, Head
 from stream_monitor.kafka.policy import reader_properties
 from stream_monitor.kafka.stage import Message, Start
@@ -28,11 +28,13 @@ def read_state(
     start: Start,
     *,
     deadline_s: float = 60.0,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> tuple[Head | None, list[tuple[bytes, bytes]]]:
     """The records that belong to `start`, newest of each key, and their head (None: nothing was flushed yet).
 
     "Read to the end" would not do: commit markers reach partitions at different times, so the offset may be seen
     before the state. So it waits for the head until nothing came for `deadline_s`; then RestoreError, never a guess.
+    Raises Stopped once `stopping` says so.
     """
     expected = Head.expected(start)
     records: dict[bytes, bytes] = {}
@@ -42,6 +44,8 @@ def read_state(
     try:
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
         while True:
+            if stopping():
+                raise Stopped
             for message in consumer.consume(1000, 0.1):
                 if _at_end(message):
                     if expected is None:

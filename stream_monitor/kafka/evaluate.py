@@ -107,6 +107,7 @@ class EvaluateStage:
         *,
         on_commit: Callable[[EvaluateCommit], None] = lambda commit: None,
         on_revoked: Callable[[Sequence[int]], None] = lambda partitions: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         names, counts = settings.names, settings.counts
         if counts[names.panes] != counts[names.state]:
@@ -120,6 +121,7 @@ class EvaluateStage:
         self._settings = settings
         self._on_commit = on_commit
         self._on_revoked = on_revoked
+        self._stopping = stopping
         self._owned: dict[int, _Owned] = {}
 
     def assigned(self, partitions: Mapping[TP, Start]) -> None:
@@ -154,7 +156,8 @@ class EvaluateStage:
         if owned.fold is None:
             settings = self._settings
             topic, start = settings.names.state, owned.start
-            _, records = read_state(settings.client, topic, partition, start, deadline_s=settings.restore_deadline_s)
+            deadline_s, stopping = settings.restore_deadline_s, self._stopping
+            _, records = read_state(settings.client, topic, partition, start, deadline_s=deadline_s, stopping=stopping)
             room = self._policies.transaction_bytes // len(self._owned)
             owned.fold = EvaluateFold.restore(
                 replace(self._policies, transaction_bytes=room),

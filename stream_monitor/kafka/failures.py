@@ -48,6 +48,10 @@ class TransactionAborted(Exception):
         self.denied = denied
 
 
+class Stopped(Exception):
+    """Internal to the loop and its stages: told to stop amid a restore. Nothing was folded that is not committed."""
+
+
 # Codes of what a broker's access lists forbid; no waiting mends them.
 _DENIED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",

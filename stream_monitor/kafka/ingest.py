@@ -76,6 +76,7 @@ class IngestStage:
         *,
         store: JoinStore | None = None,
         on_commit: Callable[[IngestCommit], None] = lambda commit: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """`profiles` from files go before published ones. Without `store` nothing is joined beyond memory."""
         self._policies = replace(policies, panes_partitions=settings.counts[settings.names.panes])
@@ -85,6 +86,7 @@ class IngestStage:
         self._store: JoinStore = store if store is not None else MemoryStore()
         self._fold = IngestFold(self._policies, decode, profiles, self._store, instance=settings.instance)
         self._on_commit = on_commit
+        self._stopping = stopping
         names = settings.names
         self._roles: dict[str, Role] = {names.predictions: PREDICTIONS}
         if names.labels is not None:
@@ -112,7 +114,7 @@ class IngestStage:
             if self._stored:
                 missing = gaps(partition, starts, self._store)
                 if missing:
-                    replay(self._settings.client, self._fold, self._topics, partition, missing)
+                    replay(self._settings.client, self._fold, self._topics, partition, missing, self._stopping)
 
     def _together(self, partitions: Mapping[TP, Start], partition: int) -> list[tuple[Role, str]]:
         for topic in self._roles:

@@ -27,7 +27,7 @@ from stream_monitor.errors import SetupError
 from stream_monitor.kafka import topics
 from stream_monitor.kafka.client_log import logged
 from stream_monitor.kafka.ends import EndWatcher, bounds
-from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, consumer_failure, fatal
+from stream_monitor.kafka.failures import LoopFailure, Stopped, TransactionAborted, consumer_failure, fatal
 from stream_monitor.kafka.idle import CaughtUp, Quiet
 from stream_monitor.kafka.intake import Intake
 from stream_monitor.kafka.pace import Pace
@@ -108,7 +108,8 @@ class Loop:
             self._consumer.close()
             # Else their threads would live until the garbage collector finds the cycle through error_cb.
             del self._producer, self._transactions, self._consumer, self._admin, self._end_watcher
-        self._raise_failure()
+        if not isinstance(self._failure, Stopped):
+            self._raise_failure()
 
     def _work(self, stop: threading.Event) -> None:
         policy = self._policy

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import structlog
@@ -24,7 +24,7 @@ from stream_monitor.errors import FormatError, RestoreError, SetupError
 from stream_monitor.join.store import JoinStore, Role
 from stream_monitor.kafka.client_log import logged
 from stream_monitor.kafka.columns import records_of, runs_of
-from stream_monitor.kafka.failures import ANOTHER_PREFIX, denial
+from stream_monitor.kafka.failures import ANOTHER_PREFIX, Stopped, denial
 from stream_monitor.kafka.policy import reader_properties
 from stream_monitor.kafka.stage import Message, Start
 from stream_monitor.pipeline.horizon import Span
@@ -109,8 +109,12 @@ def replay(
     topics: Mapping[Role, str],
     partition: int,
     missing: list[Gap],
+    stopping: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Read the gaps of one partition pair into the store. Costs about what ingest costs per record."""
+    """Read the gaps of one partition pair into the store. Costs about what ingest costs per record.
+
+    Raises Stopped, between two chunks, once `stopping` says so: a rebuild takes minutes, a drain may not.
+    """
     log.info("replay", partition=partition, gaps=[tuple(gap) for gap in missing])
     roles = {topics[gap.role]: gap for gap in missing}
     at = {gap.role: gap.start for gap in missing}
@@ -142,5 +146,7 @@ def replay(
             # The time is the real one: models seen in the replay hold back expiry as those seen alive do.
             fold.flush(time.time_ns() // 1_000_000, spans, {})
             fold.committed()
+            if stopping():
+                raise Stopped
     finally:
         consumer.close()

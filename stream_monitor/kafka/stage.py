@@ -69,7 +69,8 @@ class OutRecord:
 
 class Stage(Protocol):
     def assigned(self, partitions: Mapping[TP, Start]) -> None:
-        """Take over partitions and restore their state; RestoreError where state and offsets do not agree."""
+        """Take over partitions and restore their state; RestoreError where state and offsets do not agree, Stopped
+        where the stage was told to stop meanwhile."""
 
     def revoked(self, partitions: Sequence[TP]) -> None:
         """The partitions are owned no longer. What was not committed has been dropped by `aborted` before."""

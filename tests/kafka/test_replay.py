@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,4 +111,46 @@ def test_a_lost_store_is_rebuilt_from_kafka_and_labels_still_find_their_predicti
     assert joined() == 200
     assert sum(commit.counters.joined["m", "duplicate"] for commit in commits) == 50
     assert sum(commit.counters.consumed["predictions"] for commit in commits) == 200
+    assert commits[-1].join_entries == 200
+
+
+@pytest.mark.broker
+def test_a_rebuild_stops_when_told_to_and_the_next_one_goes_on_where_it_stopped(
+    topics: TopicSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM amid a rebuild, which may take minutes, must not wait for its end."""
+    names = names_of(topics.prefix)
+    create_topics(topics.admin, topic_specs(names, source_partitions=1, panes_partitions=1))
+    counts = require(topics.admin, [names.predictions, names.labels or "", names.panes, names.profiles])
+    client = {"bootstrap.servers": topics.bootstrap}
+    commits: list[IngestCommit] = []
+    monkeypatch.setattr("stream_monitor.kafka.replay.CHUNK", 20)
+
+    def worker(store: RocksJoinStore, stopping: Callable[[], bool] = lambda: False) -> Loop:
+        settings = IngestSettings(names, client, counts, "0")
+        stage = IngestStage(policies(), DECODE, {}, settings, store=store, on_commit=commits.append, stopping=stopping)
+        return Loop(stage, ingest_policy(names, client, "0", flush_interval_ms=100))
+
+    def run_until(consumed: int, store: RocksJoinStore) -> None:
+        with running(worker(store)) as raised:
+            wait_for(lambda: raised or sum(each.counters.consumed["predictions"] for each in commits) == consumed)
+        assert not raised
+        store.close()
+
+    events = [(f"p{i}".encode(), prediction(f"p{i}", 100.0)) for i in range(200)]
+    topics.produce(names.predictions, events)
+    run_until(200, RocksJoinStore(tmp_path / "lost"))
+    store = RocksJoinStore(tmp_path / "join")
+    asked = itertools.count(1)
+    thread = threading.Thread(
+        target=worker(store, lambda: next(asked) >= 3).run, args=(threading.Event(),), daemon=True
+    )
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), "it went on though it was told to stop"
+    assert 0 < store.positions(0)["predictions"] < 200, "amid the rebuild, and what it had is kept"
+    store.close()
+    topics.produce(names.predictions, events)
+    run_until(400, RocksJoinStore(tmp_path / "join"))
+    assert sum(each.counters.predictions.total() for each in commits) == 200, "each repeat was known for one"
     assert commits[-1].join_entries == 200
