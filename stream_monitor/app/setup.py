@@ -9,6 +9,7 @@ from pathlib import Path
 from stream_monitor.app.config import MonitorConfig, load_config
 from stream_monitor.app.export_config import TlsConfig
 from stream_monitor.app.kafka_properties import as_librdkafka, unknown_property_problems
+from stream_monitor.app.memory_budget import Estimate, budget_problems, estimate
 from stream_monitor.app.policies import decode_policy, policies_of
 from stream_monitor.errors import ConfigError, Problem, ProfileError, SetupError
 from stream_monitor.events.policy import DecodePolicy
@@ -30,6 +31,7 @@ class Setup:
     decode: DecodePolicy
     profiles: Mapping[str, Profile]
     client: Mapping[str, object] = field(repr=False)
+    memory: Estimate
     tls: TlsPolicy | None = None
 
     @property
@@ -43,12 +45,14 @@ def load_setup(path: Path, *, ask_librdkafka: bool = False) -> Setup:
     profiles, problems = _profiles(config, path.parent)
     tls, refused = _tls(config.prometheus.tls, path.parent)
     problems += refused
+    memory = estimate(config, profiles)
+    problems += budget_problems(config, memory)
     if ask_librdkafka:
         problems += unknown_property_problems(config.kafka)
     if problems:
         raise ConfigError(problems)
     client = {name: as_librdkafka(value) for name, value in config.kafka.items()}
-    return Setup(config, policies_of(config), decode_policy(config), profiles, client, tls)
+    return Setup(config, policies_of(config), decode_policy(config), profiles, client, memory, tls)
 
 
 def _tls(config: TlsConfig | None, folder: Path) -> tuple[TlsPolicy | None, list[Problem]]:

@@ -1,6 +1,7 @@
 """init, validate, schema, and how commands end."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -21,6 +22,17 @@ def test_a_fresh_config_is_valid(run: Run, tmp_path: Path) -> None:
     result = run("validate", "-c", file)
     assert result.exit_code == 0
     assert "my-model" in result.stdout
+
+
+def test_validate_says_in_one_line_how_much_memory_the_config_can_need(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "monitor.yaml"
+    file.write_text("models: [{name: credit, labels: {join_window: 1h}, segments: [[tags.country]]}]")
+    (line,) = [line for line in run("validate", "-c", file).stdout.splitlines() if line.startswith("Memory at all")]
+    assert re.fullmatch(
+        r"Memory at all limits: ingest \d+ MiB, evaluate \d+ MiB and 1\.91 MiB a million join entries; "
+        r"limits\.memory_budget is 8 GiB\.",
+        line,
+    )
 
 
 def test_init_never_overwrites(run: Run, tmp_path: Path) -> None:
