@@ -18,6 +18,7 @@ from stream_monitor.kafka.ingest import IngestSettings, IngestStage, ingest_loop
 from stream_monitor.kafka.join_store import RocksJoinStore
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.rights import topics_of
+from stream_monitor.kafka.topic_watch import describe
 from stream_monitor.kafka.topics import require
 
 LoopChanges = Mapping[str, object]  # fields of LoopPolicy that differ from the defaults
@@ -76,10 +77,13 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
 
     def run(stop: threading.Event) -> None:
         collect_seldom()
+        # The embedded broker describes no topics.
+        knows = (changes or {}).get("group_keeps_offsets", True)
+        state_id = describe(admin_client(setup), [names.state])[names.state].topic_id if knows else ""
         stage = EvaluateStage(
             setup.policies,
             setup.profiles,
-            EvaluateSettings(names, setup.client, _counts(setup, "evaluate")),
+            EvaluateSettings(names, setup.client, _counts(setup, "evaluate"), state_id=state_id),
             on_commit=publisher.on_commit,
             on_revoked=publisher.on_revoked,
             stopping=stop.is_set,

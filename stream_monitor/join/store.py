@@ -47,6 +47,12 @@ class JoinStore(Protocol):
     def positions(self, partition: int) -> dict[Role, int]:
         """Source positions up to which the table holds everything; empty for a table that was never written."""
 
+    def topic_ids(self, partition: int) -> dict[Role, str]:
+        """Ids of the topics that the table was made from; empty where nobody said."""
+
+    def bind(self, partition: int, topic_ids: Mapping[Role, str]) -> None:
+        """Note the ids of the topics that the table is made from."""
+
     def get_many(self, partition: int, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         """The entries of different keys, stamps included; None where there is none or it has expired."""
 
@@ -97,6 +103,7 @@ class _Table:
         self.entries: dict[bytes, bytes] = {}
         self.floors: dict[int, Floors] = {}
         self.positions: dict[Role, int] = {}
+        self.topic_ids: dict[Role, str] = {}
         self.by_expiry: dict[int, set[bytes]] = {}
 
 
@@ -111,6 +118,12 @@ class MemoryStore:
 
     def positions(self, partition: int) -> dict[Role, int]:
         return dict(self._table(partition).positions)
+
+    def topic_ids(self, partition: int) -> dict[Role, str]:
+        return dict(self._table(partition).topic_ids)
+
+    def bind(self, partition: int, topic_ids: Mapping[Role, str]) -> None:
+        self._table(partition).topic_ids = dict(topic_ids)
 
     def get_many(self, partition: int, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         entries = self._table(partition).entries

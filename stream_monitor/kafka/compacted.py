@@ -28,9 +28,11 @@ def read_state(
     start: Start,
     *,
     deadline_s: float = 60.0,
+    topic_id: str = "",
     stopping: Callable[[], bool] = lambda: False,
 ) -> tuple[Head | None, list[tuple[bytes, bytes]]]:
     """The records that belong to `start`, newest of each key, and their head (None: nothing was flushed yet).
+    `topic_id`: of the topic as it is now (empty: not known).
 
     "Read to the end" would not do: commit markers reach partitions at different times, so the offset may be seen
     before the state. So it waits for the head until nothing came for `deadline_s`; then RestoreError, never a guess.
@@ -55,7 +57,8 @@ def read_state(
                 key, value = message.key(), message.value()
                 if key == HEAD_KEY and value is not None:
                     last = Head.from_bytes(value)
-                    if last == expected:
+                    if expected is not None and last.belongs_to(expected):
+                        _same_topic(topic, partition, last, topic_id)
                         return last, list(records.items())
                 elif value is None:
                     records.pop(key, None)
@@ -77,11 +80,22 @@ def read_state(
         consumer.close()
 
 
+def _same_topic(topic: str, partition: int, head: Head, topic_id: str) -> None:
+    """A worker that did not notice goes on to write what changes, also to a state topic that was made anew."""
+    if topic_id and head.topic_id and topic_id != head.topic_id:
+        raise RestoreError(
+            f"{topic} was deleted and made anew while evaluate wrote to it: partition {partition} holds only what "
+            "changed since",
+            mend=START_ANEW,
+        )
+
+
 def _nothing(topic: str, partition: int, start: Start, last: Head | None) -> list[tuple[bytes, bytes]]:
     if last is not None:
         raise RestoreError(
             f"{topic}[{partition}] holds flush {last.flush} at position {last.position}, but the group's offset "
-            f"{start.offset} has no flush: its offsets were lost or reset, and going on would count twice",
+            f"{start.offset} has no flush: its offsets were lost or reset, or the panes topic was "
+            "made anew; going on would count twice, or leave out what was lost",
             mend=START_ANEW,
         )
     return []

@@ -46,12 +46,14 @@ class EvaluateCommit:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSettings:
-    """What the stage was told beside the policies. `counts`: partitions by topic, of panes and state at least."""
+    """What the stage was told beside the policies. `counts`: partitions by topic, of panes and state at least;
+    `state_id`: of the state topic (empty: not known)."""
 
     names: TopicNames
     client: Mapping[str, object] = field(repr=False)
     counts: Mapping[str, int]
     restore_deadline_s: float = 60.0
+    state_id: str = ""
 
 
 class _MetricRecord(NamedTuple):
@@ -156,8 +158,15 @@ class EvaluateStage:
         if owned.fold is None:
             settings = self._settings
             topic, start = settings.names.state, owned.start
-            deadline_s, stopping = settings.restore_deadline_s, self._stopping
-            _, records = read_state(settings.client, topic, partition, start, deadline_s=deadline_s, stopping=stopping)
+            _, records = read_state(
+                settings.client,
+                topic,
+                partition,
+                start,
+                deadline_s=settings.restore_deadline_s,
+                topic_id=settings.state_id,
+                stopping=self._stopping,
+            )
             room = self._policies.transaction_bytes // len(self._owned)
             owned.fold = EvaluateFold.restore(
                 replace(self._policies, transaction_bytes=room),
@@ -184,7 +193,7 @@ class EvaluateStage:
             if span.end == span.start and not news:
                 continue
             owned.output = output
-            owned.head = Head(FORMAT, span.end, owned.flushes + 1)
+            owned.head = Head(FORMAT, span.end, owned.flushes + 1, self._settings.state_id)
             records += self._events(output, now_ms)
             records += self._state(tp.partition, output, owned.head)
         return records
@@ -235,6 +244,8 @@ class EvaluateStage:
 
 def evaluate_policy(names: TopicNames, client: Mapping[str, object], instance: str, **changes: object) -> LoopPolicy:
     """The loop policy of an evaluate worker; `changes` replace single fields."""
-    policy = LoopPolicy("evaluate", instance, f"{names.prefix}evaluate", (names.panes,), client, names.prefix)
+    policy = LoopPolicy(
+        "evaluate", instance, f"{names.prefix}evaluate", (names.panes,), client, names.prefix, (names.state,)
+    )
     # Its messages are few: a batch never fills, and waiting for more would only delay the figures.
     return replace(policy, **{"batch_wait_ms": 20, "may_grow": False, **changes})  # type: ignore[arg-type]

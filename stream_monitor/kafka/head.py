@@ -19,11 +19,17 @@ HEAD_KEY = b'["head"]'
 
 
 class Head(msgspec.Struct):
-    """`position`: the next panes offset; `flush`: counts up from 1 over the life of the group."""
+    """`position`: the next panes offset; `flush`: counts up from 1 over the life of the group; `topic_id`: of the state
+    topic that holds all the records before it (empty: a former version did not say)."""
 
     v: int
     position: int
     flush: int
+    topic_id: str = ""
+
+    def belongs_to(self, other: Head) -> bool:
+        """Whether both are of the same flush."""
+        return (self.position, self.flush) == (other.position, other.flush)
 
     def to_bytes(self) -> bytes:
         return msgspec.json.encode(self)

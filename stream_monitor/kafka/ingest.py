@@ -26,7 +26,7 @@ from stream_monitor.kafka.keys import KeyCheck
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.reject_log import RejectLog
-from stream_monitor.kafka.replay import check_panes, gaps, metadata, replay
+from stream_monitor.kafka.replay import bind, check_panes, gaps, metadata, replay
 from stream_monitor.kafka.snapshot import LoopSnapshot
 from stream_monitor.kafka.stage import TP, Message, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames, check_co_partitioned
@@ -95,6 +95,7 @@ class IngestStage:
         self._topics = {role: topic for topic, role in self._roles.items()}
         self._source_counts = {role: settings.counts[topic] for topic, role in self._roles.items()}
         self._owned: set[int] = set()
+        self._topic_ids: dict[Role, str] = {}
         self._keys = KeyCheck({topic: settings.counts[topic] for topic in self._roles})
         self._samplers = PredictionDecoder(decode), LabelDecoder(decode)
         self._check_keys = settings.check_keys and (self._stored or names.labels is not None)
@@ -109,9 +110,11 @@ class IngestStage:
         check_panes(partitions.values(), self._settings.names.panes, self._policies.panes_partitions)
         self._follow_profiles()
         self._owned = {tp.partition for tp in partitions}
+        self._topic_ids = {self._roles[tp.topic]: start.topic_id for tp, start in partitions.items() if start.topic_id}
         for partition in self._owned:
             starts = {role: partitions[TP(topic, partition)] for role, topic in self._together(partitions, partition)}
             if self._stored:
+                bind(partition, starts, self._store)
                 missing = gaps(partition, starts, self._store)
                 if missing:
                     replay(self._settings.client, self._fold, self._topics, partition, missing, self._stopping)
@@ -163,7 +166,7 @@ class IngestStage:
     def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
         self._spans = spans
         by_role = {(self._roles[tp.topic], tp.partition): span for tp, span in spans.items()}
-        self._flush = self._fold.flush(now_ms, by_role, self._source_counts)
+        self._flush = self._fold.flush(now_ms, by_role, self._source_counts, self._topic_ids)
         panes = self._settings.names.panes
         records = [OutRecord(panes, key, value, partition) for partition, key, value in self._flush.messages]
         if self._settings.dead_letters:

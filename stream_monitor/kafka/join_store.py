@@ -51,6 +51,7 @@ SWEEP_OWED = 1_000_000
 # Keys are text, in UTF-8, where the byte 0xff does not occur: what begins with it is the store's own.
 _OWN = b"\xff"
 _META = _OWN + b"m"
+_TOPICS = _OWN + b"t"  # → ids by role
 _GRANULE = _OWN + b"g"  # + stamp → _Granule
 _GRANULE_FORMAT = struct.Struct(">qqq")
 _stamp_of = itemgetter(slice(STAMP.size))
@@ -91,6 +92,12 @@ class RocksJoinStore:
 
     def positions(self, partition: int) -> dict[Role, int]:
         return dict(self._table(partition).meta.positions)
+
+    def topic_ids(self, partition: int) -> dict[Role, str]:
+        return self._table(partition).topic_ids()
+
+    def bind(self, partition: int, topic_ids: Mapping[Role, str]) -> None:
+        self._table(partition).bind(topic_ids)
 
     def get_many(self, partition: int, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         return self._table(partition).get_many(keys)
@@ -176,6 +183,16 @@ class _Table:
 
     def close(self) -> None:
         self._db.close()
+
+    def topic_ids(self) -> dict[Role, str]:
+        data = self._db.get(_TOPICS)
+        return {} if data is None else msgspec.msgpack.decode(data, type=dict[str, str])
+
+    def bind(self, topic_ids: Mapping[Role, str]) -> None:
+        if self.topic_ids() != topic_ids:
+            batch = WriteBatch(raw_mode=True)
+            batch[_TOPICS] = msgspec.msgpack.encode(dict(topic_ids))
+            self._commit(batch, self.meta)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         found = self._look_up(list(keys))

@@ -35,8 +35,9 @@ from stream_monitor.kafka.policy import LoopPolicy, consumer_properties, produce
 from stream_monitor.kafka.positions import Positions
 from stream_monitor.kafka.snapshot import LoopSnapshot, Tally
 from stream_monitor.kafka.stage import TP, Run, Stage, Start
-from stream_monitor.kafka.start import anchor_first_start, committed_offsets, starts
+from stream_monitor.kafka.start import anchor_first_start, committed_offsets, starts, written
 from stream_monitor.kafka.steps import Step, Steps
+from stream_monitor.kafka.topic_watch import TopicWatch
 from stream_monitor.kafka.transaction import Hook, Transactions
 from stream_monitor.pipeline.horizon import Span
 
@@ -84,6 +85,8 @@ class Loop:
         )
         self._consumer = Consumer({**logged(consumer_properties(policy)), "error_cb": self._client_error})
         self._end_watcher = EndWatcher(self._admin, policy.ends_interval_ms)
+        # The embedded broker describes no topics.
+        self._topic_watch = self._watched(policy) if policy.group_keeps_offsets else None
         try:
             # First: it settles what an earlier process of this id left open, committed offsets included.
             self._init_transactions()
@@ -107,9 +110,13 @@ class Loop:
             # With a failure pending the revocation inside close() drops instead of committing.
             self._consumer.close()
             # Else their threads would live until the garbage collector finds the cycle through error_cb.
-            del self._producer, self._transactions, self._consumer, self._admin, self._end_watcher
+            del self._producer, self._transactions, self._consumer, self._admin, self._end_watcher, self._topic_watch
         if not isinstance(self._failure, Stopped):
             self._raise_failure()
+
+    def _watched(self, policy: LoopPolicy) -> TopicWatch:
+        names = (*policy.topics, *policy.watched_topics)
+        return TopicWatch(self._admin, names, policy.ends_interval_ms, policy.committed_deadline_ms / 1000)
 
     def _work(self, stop: threading.Event) -> None:
         policy = self._policy
@@ -175,9 +182,13 @@ class Loop:
         where = f"{message.topic()}[{message.partition()}]" if message.topic() else ", ".join(self._policy.topics)
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             topics.require(self._admin, self._policy.topics, grace_ms=self._policy.missing_topic_grace_ms)
+            if self._topic_watch is not None:
+                self._topic_watch.check()
             return
         failure = consumer_failure(error, where)
         if failure is not None:
+            if self._topic_watch is not None:
+                self._topic_watch.check()  # an offset that is out of range may be of a topic that is no more
             raise failure
         log.warning("consumer", where=where, error=error.str())
 
@@ -209,7 +220,10 @@ class Loop:
             return
         offsets = positions.to_commit()
         metadata = {tp: self._stage.commit_metadata(*tp) for tp in offsets}
-        requests = [TopicPartition(*tp, offset, metadata[tp]) for tp, offset in offsets.items()]
+        ids = self._topic_ids()
+        requests = [
+            TopicPartition(*tp, offset, written(metadata[tp], ids.get(tp.topic, ""))) for tp, offset in offsets.items()
+        ]
         try:
             with self._steps.within(Step.PRODUCE):
                 seconds = self._transactions.run(records, requests, self._group_metadata, deadline)
@@ -222,6 +236,10 @@ class Loop:
             self._stage.committed()
         self._tally.committed(self._now_ms(), Counter(record.topic for record in records), seconds)
         self._publish()
+
+    def _topic_ids(self) -> dict[str, str]:
+        watch = self._topic_watch
+        return {} if watch is None else {name: facts.topic_id for name, facts in watch.facts.items()}
 
     def _spans(self, now_ms: int) -> dict[TP, Span]:
         spans = {}
@@ -276,7 +294,9 @@ class Loop:
         policy = self._policy
         committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms)
         found = bounds(self._admin, partitions, policy.committed_deadline_ms / 1000)
-        begin = starts(policy, committed, found, self._memory)
+        if self._topic_watch is not None:
+            self._topic_watch.check()
+        begin = starts(policy, committed, found, self._memory, self._topic_ids())
         self._stage.assigned(begin)
         consumer.assign([TopicPartition(*tp, start.offset) for tp, start in begin.items()])
         # Of this assignment, not of the time of the commit: see the head of this file.
@@ -339,6 +359,8 @@ class Loop:
         self._caught_up.end_seen(tp, end, at_ms)
 
     def _watch_ends(self, now_ms: int) -> None:
+        if self._topic_watch is not None:
+            self._topic_watch.poll(now_ms)
         if self._positions:
             for tp, end, asked_ms in self._end_watcher.poll([tp for tp, _ in self._positions.owned()], now_ms):
                 self._end_seen(tp, end, asked_ms)

@@ -22,6 +22,7 @@ class LoopPolicy:
     `group_keeps_offsets` is False only for the broker embedded in librdkafka, which forgets transactional offsets:
     then the loop's own memory of them is used, and nothing survives the process.
     `may_grow`: whether partitions may be added to the topics after the first start; else that is refused.
+    `watched_topics`: topics beside `topics` that must stay what they are while the worker runs.
     `early_flush_gap_ms`: a flush that somebody waits for is made before it is due, this long after the last such one
     (pace.py); None: never. `batch_wait_ms`: how long reading waits for a batch to fill, and the longest until a stop is
     noticed.
@@ -33,6 +34,7 @@ class LoopPolicy:
     topics: tuple[str, ...]
     client: Mapping[str, object] = field(default_factory=dict, repr=False)
     transactional_prefix: str = ""
+    watched_topics: tuple[str, ...] = ()
     first_start: Literal["earliest", "latest"] = "earliest"
     group_keeps_offsets: bool = True
     may_grow: bool = True

@@ -4,6 +4,7 @@
     store behind committed      killed between the Kafka commit and the write: replay [store, committed)
     store ahead, or missing     rebuild: replay from the lowest live offset, which each commit keeps as metadata
     never committed by ingest   the store must be empty: else the group's offsets were lost, and counts would double
+    of topics made anew         forget it: its offsets are those of topics that are no more
 
 A replay is the same fold with the flush thrown away. It goes by chunks that are written with their positions, so an
 interrupted one goes on where it stopped; memory is one chunk. Records that Kafka deleted meanwhile are skipped, which
@@ -88,6 +89,21 @@ def gaps(partition: int, starts: Mapping[Role, Start], store: JoinStore) -> list
         if begin < start.offset:
             found.append(Gap(role, begin, start.offset))
     return found
+
+
+def bind(partition: int, starts: Mapping[Role, Start], store: JoinStore) -> None:
+    """Empty the store where it was made from topics that were deleted since, and note which it is made from now.
+
+    What the store held of a topic that is still there comes back by the rebuild.
+    """
+    known = store.topic_ids(partition)
+    now = {role: start.topic_id for role, start in starts.items() if start.topic_id}
+    anew = [role for role in now if known.get(role, now[role]) != now[role]]
+    if anew:
+        log.warning("topic made anew, the join store is emptied", partition=partition, roles=anew)
+        store.reset(partition)
+    if now:
+        store.bind(partition, now)
 
 
 def _floor(start: Start) -> int:

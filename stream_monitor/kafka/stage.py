@@ -27,10 +27,12 @@ class TP(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where reading of a partition begins, and the metadata committed with that offset ("": never by a stage)."""
+    """Where reading of a partition begins, the metadata committed with that offset ("": never by a stage), and the id
+    of the topic ("": not known)."""
 
     offset: int
     metadata: str
+    topic_id: str = ""
 
 
 class Run(NamedTuple):
@@ -98,8 +100,8 @@ class Stage(Protocol):
         """
 
     def commit_metadata(self, topic: str, partition: int) -> str:
-        """Metadata to commit with the partition's offset; asked after `drain`. May not be large: the broker's
-        `offset.metadata.max.bytes` is 4096."""
+        """Metadata to commit with the partition's offset, without spaces; asked after `drain`. May not be large: the
+        broker's `offset.metadata.max.bytes` is 4096."""
 
     def committed(self) -> None:
         """The transaction of the last `drain` is committed: make the overlay permanent."""

@@ -3,6 +3,9 @@
 Only a group that never committed anything may begin by `first_start`. That moment is made definite before the worker
 joins: the starting offset of every partition is committed for the still empty group, so that a partition without a
 committed offset is, later, either one that was added to the topic or a loss that must be seen.
+
+With each offset the id of its topic is committed. Kafka forgets the offsets of a topic that is deleted, but a worker
+that did not notice may commit them again, for the topic that was made anew: those of another id do not count.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+import structlog
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream_monitor.errors import SetupError
@@ -20,14 +24,24 @@ from stream_monitor.kafka.failures import ANOTHER_PREFIX, denial
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, Start
 
+log = structlog.get_logger("stream_monitor.kafka.start")
+
 
 class Committed(NamedTuple):
-    """What the group holds for a partition: the next offset to read (None: nothing) and its metadata."""
+    """What the group holds for a partition: the next offset to read (None: nothing), the stage's metadata, and the id
+    of the topic that the offset was of (empty: a former version did not say)."""
 
     offset: int | None
     metadata: str
+    topic_id: str = ""
 
 
+def written(metadata: str, topic_id: str) -> str:
+    """The metadata to commit, which `committed_offsets` takes apart again."""
+    return f"{metadata} {topic_id}" if topic_id else metadata
+
+
+_AGAIN_S = 0.5
 RESET_OFFSETS = "kafka-consumer-groups --reset-offsets --group {group} --topic {topic} … --execute"
 
 
@@ -46,21 +60,27 @@ def anchor_first_start(admin: AdminClient, consumer: Any, policy: LoopPolicy, pa
     found = bounds(admin, partitions, policy.committed_deadline_ms / 1000)
     starts = [TopicPartition(*tp, first_offset(policy, found[tp])) for tp in partitions]
     request = [ConsumerGroupTopicPartitions(policy.group, starts)]
-    try:
-        for answer in admin.alter_consumer_group_offsets(request).values():
-            for each in answer.result(policy.committed_deadline_ms / 1000).topic_partitions:
-                if each.error is not None:
-                    raise KafkaException(each.error)
-    except KafkaException as error:
-        # Refused while the group has members: another worker was first, and then its offsets are there.
-        committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms)
-        if all(each.offset is None for each in committed.values()):
-            raise SetupError(
-                f"the first offsets of group {policy.group} could not be committed: {error.args[0].str()}",
-                mend="stop other members of the group and start again",
-            ) from error
-        return False
-    return True
+    deadline = time.monotonic() + policy.committed_deadline_ms / 1000
+    while True:
+        try:
+            for answer in admin.alter_consumer_group_offsets(request).values():
+                for each in answer.result(policy.committed_deadline_ms / 1000).topic_partitions:
+                    if each.error is not None:
+                        raise KafkaException(each.error)
+            return True
+        except KafkaException as error:
+            # Refused while the group has members. Either another worker was first, and then its offsets are there or
+            # will be; or the topics were made anew, and what ran before is a member until its session times out.
+            committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms)
+            if any(each.offset is not None for each in committed.values()):
+                return False
+            waits = error.args[0].code() == KafkaError.UNKNOWN_MEMBER_ID
+            if not waits or time.monotonic() >= deadline:
+                raise SetupError(
+                    f"the first offsets of group {policy.group} could not be committed: {error.args[0].str()}",
+                    mend="stop other members of the group and start again",
+                ) from error
+            time.sleep(_AGAIN_S)
 
 
 def first_offset(policy: LoopPolicy, found: Bounds) -> int:
@@ -89,10 +109,11 @@ def committed_offsets(consumer: Any, partitions: Iterable[TP], deadline_ms: int)
                     f"the committed offsets could not be read within {deadline_ms} ms: {error.args[0].str()}"
                 ) from error
             time.sleep(0.1)
-    return {
-        TP(each.topic, each.partition): Committed(each.offset if each.offset >= 0 else None, each.metadata or "")
-        for each in answers
-    }
+    found = {}
+    for each in answers:
+        metadata, _, topic_id = (each.metadata or "").partition(" ")
+        found[TP(each.topic, each.partition)] = Committed(each.offset if each.offset >= 0 else None, metadata, topic_id)
+    return found
 
 
 def start_offset(tp: TP, committed: int | None, found: Bounds, group: str, *, may_grow: bool = True) -> int:
@@ -138,14 +159,22 @@ def starts(
     committed: Mapping[TP, Committed],
     found: Mapping[TP, Bounds],
     memory: Mapping[TP, Start],
+    topic_ids: Mapping[str, str],
 ) -> dict[TP, Start]:
     """Where to begin in each partition of an assignment.
 
     `memory` is what this process committed; it counts only for a broker that forgets transactional offsets.
+    `topic_ids`: of the topics as they are now, by name.
     """
-    if policy.group_keeps_offsets:
-        return {
-            tp: Start(start_offset(tp, each.offset, found[tp], policy.group, may_grow=policy.may_grow), each.metadata)
-            for tp, each in committed.items()
-        }
-    return {tp: memory.get(tp) or Start(first_offset(policy, found[tp]), "") for tp in committed}
+    if not policy.group_keeps_offsets:
+        return {tp: memory.get(tp) or Start(first_offset(policy, found[tp]), "") for tp in committed}
+    begin = {}
+    for tp, each in committed.items():
+        topic_id = topic_ids.get(tp.topic, "")
+        if each.topic_id and topic_id and each.topic_id != topic_id:
+            log.warning("topic made anew", partition=str(tp), read_before=each.offset, now_from=found[tp].low)
+            begin[tp] = Start(found[tp].low, "", topic_id)
+        else:
+            offset = start_offset(tp, each.offset, found[tp], policy.group, may_grow=policy.may_grow)
+            begin[tp] = Start(offset, each.metadata, topic_id)
+    return begin

@@ -69,8 +69,8 @@ class PaneBook:
         self._touched.clear()
         return self._held
 
-    def deltas(self, ranges: list[SourceRange]) -> Iterator[Delta]:
-        """The messages of this flush, each with the flush's source ranges."""
+    def deltas(self, ranges: list[SourceRange], topic_ids: dict[str, str]) -> Iterator[Delta]:
+        """The messages of this flush, each with the flush's source ranges and the ids of the topics they are of."""
         by_model: dict[str, list[PaneDelta]] = {}
         for basis, panes in ((TimeBasis.PREDICTION, self._predictions), (TimeBasis.LABEL, self._labels)):
             for key, pane in panes.items():
@@ -80,7 +80,7 @@ class PaneBook:
                     )
         for model, panes_of_model in by_model.items():
             for part in _parts(panes_of_model):
-                yield Delta(v=FORMAT, model=model, ranges=ranges, panes=part)
+                yield Delta(v=FORMAT, model=model, ranges=ranges, panes=part, topic_ids=topic_ids)
 
     def clear(self) -> None:
         self._predictions.clear()

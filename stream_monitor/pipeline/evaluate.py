@@ -22,7 +22,7 @@ from stream_monitor.events.unreadable import UNREADABLE
 from stream_monitor.pipeline.admission import OTHER_SERIES, Limit
 from stream_monitor.pipeline.health import Health
 from stream_monitor.pipeline.learning import fits
-from stream_monitor.pipeline.messages import Delta, Message, Progress, SourceRange, decode
+from stream_monitor.pipeline.messages import Delta, Message, Progress, decode
 from stream_monitor.pipeline.metric_events import MetricEvents
 from stream_monitor.pipeline.model import ROLES, ModelFold
 from stream_monitor.pipeline.outbox import Outbox
@@ -99,7 +99,7 @@ class EvaluateFold:
         self._position = offset + 1
         self._now_ms = max(self._now_ms, record_ms)
         if isinstance(message, Delta):
-            if self._is_repeat(message.ranges):
+            if self._is_repeat(message):
                 self._repeats += 1
                 return True
             if not is_kept:
@@ -237,7 +237,7 @@ class EvaluateFold:
         if not isinstance(message, Delta):
             return False
         unknown = self._model(message.model).unknown_schemas(message.panes)
-        if not unknown or self._is_repeat(message.ranges):
+        if not unknown or self._is_repeat(message):
             return False
         self._held = message.model
         self._position = offset
@@ -245,24 +245,34 @@ class EvaluateFold:
         self._health.schema_unknown(message.model, unknown, record_ms)
         return True
 
-    def _is_repeat(self, ranges: list[SourceRange]) -> bool:
+    def _is_repeat(self, delta: Delta) -> bool:
         return any(
-            (state := self._sources.state(r.role, r.partition)) is not None and r.start < state.position for r in ranges
+            (known := self._known(delta, r.role, r.partition)) is not None and r.start < known for r in delta.ranges
         )
+
+    def _known(self, message: Message, role: str, partition: int) -> int | None:
+        return self._sources.position(role, partition, message.topic_ids.get(role, ""))
 
     def _progress(self, progress: Progress, record_ms: int) -> None:
         for source in progress.sources:
-            known = self._sources.state(source.role, source.partition)
-            if known is not None and source.start < known.position:
+            known = self._known(progress, source.role, source.partition)
+            if known is not None and source.start < known:
                 self._repeats += 1
                 return
         for source in progress.sources:
-            known = self._sources.state(source.role, source.partition)
-            if known is not None and source.start > known.position:
-                self._health.gap(source.role, source.partition, known.position, source.start, record_ms)
-            self._sources.observe(source, record_ms)
-        self._sources.counts.update(progress.counts)
-        self._health.end_gaps(record_ms)
+            known = self._known(progress, source.role, source.partition)
+            topic_id = progress.topic_ids.get(source.role, "")
+            state = self._sources.state(source.role, source.partition)
+            if self._partition == 0 and state is not None and state.is_of_another(topic_id):
+                self._health.made_anew(source.role, record_ms)
+            if known is not None and source.start > known:
+                self._health.gap(source.role, source.partition, known, source.start, record_ms)
+            self._sources.observe(source, record_ms, topic_id)
+        for role, count in progress.counts.items():
+            before = self._sources.count(role, count, progress.topic_ids.get(role, ""))
+            if self._partition == 0 and before:
+                self._health.partitions_added(role, before, count, record_ms)
+        self._health.end_notices(record_ms)
         if self._partition == 0:
             self._health.progress(progress.events, sum(progress.rejects.values()), record_ms)
         self._begin(Round(Cause.PROGRESS, record_ms, list(self._models)))

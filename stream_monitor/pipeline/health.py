@@ -1,5 +1,5 @@
-"""Alerts about the monitoring itself: lost source ranges, a watermark that stands still, a flood of rejects, panes by
-a schema that is not known, models beyond the limit.
+"""Alerts about the monitoring itself: lost source ranges, topics that changed, a watermark that stands still, a flood
+of rejects, panes by a schema that is not known, models beyond the limit.
 
 Conditions over what progress messages say, with record time as the clock: a replay gives the same transitions.
 """
@@ -26,7 +26,8 @@ _GAP_SHOWN_MS = 600_000
 class _State(msgspec.Struct, array_like=True):
     """`firing`: start of each firing condition, by fingerprint. `held_since`: by model. `flood`: see flood.py.
     `unknown`: model → schemas that the fold waits for. `labels`: of each firing condition.
-    `surplus`: events of models that are not kept; `surplus_until`: when that is over."""
+    `surplus`: events of models that are not kept; `surplus_until`: when that is over. `notices`: until when what
+    happened to a topic is shown, by alert and role."""
 
     firing: dict[str, int] = {}
     gap_until: dict[str, int] = {}
@@ -36,6 +37,7 @@ class _State(msgspec.Struct, array_like=True):
     labels: dict[str, dict[str, str]] = {}
     surplus: int = 0
     surplus_until: int | None = None
+    notices: dict[str, int] = {}
 
 
 class Health:
@@ -59,6 +61,32 @@ class Health:
             "folded: counts of the windows around now are too low. Were committed offsets moved by hand?",
             now_ms,
         )
+
+    def made_anew(self, role: str, now_ms: int) -> None:
+        """A source topic was deleted and made anew."""
+        self._notice(
+            "topic-recreated",
+            role,
+            f"Topic {self._policies.topics[role]} was deleted and made anew. What stood in the one before and had not "
+            "been read is lost; predictions and labels of before and after do not join, and repeats of events of the "
+            "one before count again. The new one is counted from its beginning.",
+            now_ms,
+        )
+
+    def partitions_added(self, role: str, before: int, count: int, now_ms: int) -> None:
+        """A source topic grew: most keys are in another partition than before."""
+        self._notice(
+            "partitions-added",
+            role,
+            f"Topic {self._policies.topics[role]} has {count} partitions and had {before}, so most ids are in another "
+            "partition than before: a label whose prediction came before does not join it, and a repeat of such a "
+            "prediction counts again. All is exact again one join window after the change.",
+            now_ms,
+        )
+
+    def _notice(self, name: str, role: str, sentence: str, now_ms: int) -> None:
+        self._state.notices[f"{name}/{role}"] = now_ms + _GAP_SHOWN_MS
+        self._set(True, name, "critical", {"topic": self._policies.topics[role]}, sentence, now_ms)
 
     def progress(self, events: int, rejects: int, now_ms: int) -> None:
         """One flush of one ingest worker."""
@@ -149,8 +177,13 @@ class Health:
     def restore(self, data: bytes) -> None:
         self._state = msgspec.msgpack.decode(data, type=_State)
 
-    def end_gaps(self, now_ms: int) -> None:
-        """Resolve the gaps that were shown for long enough, and a surplus of models."""
+    def end_notices(self, now_ms: int) -> None:
+        """Resolve what was shown for long enough, and a surplus of models."""
+        for key in [key for key, until in self._state.notices.items() if now_ms >= until]:
+            del self._state.notices[key]
+            name, _, role = key.partition("/")
+            labels = {"topic": self._policies.topics[role]}
+            self._set(False, name, "critical", labels, "It was shown for long enough.", now_ms)
         if (until := self._state.surplus_until) is not None and now_ms >= until:
             self._state.surplus_until = None
             self._set(False, "model-limit", "warning", {}, "No further event of a model without a place came.", now_ms)

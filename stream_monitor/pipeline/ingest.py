@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -222,13 +223,20 @@ class IngestFold:
             return True
         return self._window_ends.decided(self._horizon.newest)
 
-    def flush(self, now_ms: int, spans: Mapping[tuple[str, int], Span], counts: Mapping[str, int]) -> IngestFlush:
+    def flush(
+        self,
+        now_ms: int,
+        spans: Mapping[tuple[str, int], Span],
+        counts: Mapping[str, int],
+        topic_ids: Mapping[str, str] = MappingProxyType({}),
+    ) -> IngestFlush:
         """What was folded since the last commit. `spans`: by (role, partition), every owned one; `counts`: partitions
-        of each source topic, from its metadata."""
+        of each source topic, from its metadata; `topic_ids`: their ids, where they are known."""
+        ids = dict(topic_ids)
         ranges = [SourceRange(role, partition, span.start, span.end) for (role, partition), span in spans.items()]
         messages: list[OutMessage] = []
         panes_partitions = self._policies.panes_partitions
-        for delta in self._book.deltas(ranges):
+        for delta in self._book.deltas(ranges, ids):
             messages.append(
                 OutMessage(partition_of(delta.model, panes_partitions), delta.model.encode(), encode(delta))
             )
@@ -239,6 +247,7 @@ class IngestFold:
             counts=dict(counts),
             events=sum(self._counters.consumed.values()),
             rejects=dict(_summed_by_reason(self._counters.rejected)),
+            topic_ids=ids,
         )
         messages.extend(OutMessage(partition, None, encode(progress)) for partition in range(panes_partitions))
         self._spans = dict(spans)

@@ -1,7 +1,8 @@
 """The internal messages on the panes topic: what ingest folded (deltas), then how far it has read (progress).
 
 One flush writes, to each panes partition, the deltas of its models and then one progress, in one transaction.  Every
-message carries the source ranges of its flush, so that evaluate drops repeats and sees gaps.
+message carries the source ranges of its flush, so that evaluate drops repeats and sees gaps; and the ids of the source
+topics, by role (none: not known), since the offsets of a topic that was made anew begin at 0 again.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Delta(msgspec.Struct, tag="delta", tag_field="kind"):
     model: str
     ranges: list[SourceRange]
     panes: list[PaneDelta]
+    topic_ids: dict[str, str] = {}
 
 
 class Progress(msgspec.Struct, tag="progress", tag_field="kind"):
@@ -59,6 +61,7 @@ class Progress(msgspec.Struct, tag="progress", tag_field="kind"):
     counts: dict[Role, Partition]
     events: int = 0
     rejects: dict[str, int] = {}
+    topic_ids: dict[str, str] = {}
 
 
 Message = Delta | Progress

@@ -40,26 +40,52 @@ class SourceProgress(msgspec.Struct, array_like=True):
 
 
 class SourceState(msgspec.Struct, array_like=True):
-    """What is known of one source partition; `heard_ms` is the record time of its newest progress."""
+    """What is known of one source partition; `heard_ms` is the record time of its newest progress. `position` is an
+    offset of the topic with `topic_id` (empty: not known)."""
 
     position: Offset
     heard_ms: int
     caught_up: bool = False
     active: list[str] = []
     newest_ms: dict[str, Moment] = {}
+    topic_id: str = ""
+
+    def is_of_another(self, topic_id: str) -> bool:
+        """Whether the topic was made anew since."""
+        return bool(topic_id and self.topic_id) and topic_id != self.topic_id
 
 
 class Sources(msgspec.Struct, array_like=True):
-    """All source partitions, by role. `counts`: partitions a topic has, from its metadata."""
+    """All source partitions, by role. `counts`: partitions a topic has, from its metadata; `topic_ids`: of the topics
+    that the counts are of, where known."""
 
     known: dict[Role, dict[Partition, SourceState]] = {}
     counts: dict[Role, Partition] = {}
     heard_ms: int = 0
+    topic_ids: dict[Role, str] = {}
 
     def state(self, role: str, partition: int) -> SourceState | None:
         return self.known.get(role, {}).get(partition)
 
-    def observe(self, progress: SourceProgress, record_ms: int) -> None:
+    def position(self, role: str, partition: int, topic_id: str) -> int | None:
+        """Up to where the partition of this topic is known; None: not at all."""
+        state = self.state(role, partition)
+        return None if state is None or state.is_of_another(topic_id) else state.position
+
+    def count(self, role: str, count: int, topic_id: str) -> int:
+        """Take in how many partitions a topic has; returns how many it had before if it grew, else 0.
+
+        A topic cannot shrink: an owner that says fewer started before it grew, unless the topic was made anew.
+        """
+        before = self.counts.get(role, 0)
+        anew = bool(topic_id) and self.topic_ids.get(role, topic_id) != topic_id
+        if topic_id:
+            self.topic_ids[role] = topic_id
+        if anew or count > before:
+            self.counts[role] = count
+        return before if count > before and not anew else 0
+
+    def observe(self, progress: SourceProgress, record_ms: int, topic_id: str = "") -> None:
         """Take in one owner's word."""
         partitions = self.known.setdefault(progress.role, {})
         self.heard_ms = max(self.heard_ms, record_ms)
@@ -67,6 +93,7 @@ class Sources(msgspec.Struct, array_like=True):
         if state is None:
             state = partitions[progress.partition] = SourceState(progress.end, record_ms)
         state.position = progress.end
+        state.topic_id = topic_id or state.topic_id
         state.heard_ms = max(state.heard_ms, record_ms)
         state.caught_up = progress.caught_up
         state.active = progress.active

@@ -165,6 +165,17 @@ def test_a_pass_waits_until_little_is_in_memory_but_not_for_ever(
         assert entries_on_disk(tmp_path / "0") == 1
 
 
+def test_it_knows_the_topics_it_was_made_from_until_it_is_reset(tmp_path: Path) -> None:
+    store: JoinStore = RocksJoinStore(tmp_path)
+    assert store.topic_ids(0) == {}
+    put(store, 0, {b"a": entry("a", 1)}, {"labels": 1}, None)
+    store.bind(0, {"labels": "one"})
+    store.release(0)
+    assert (store.topic_ids(0), store.positions(0), store.entries(0)) == ({"labels": "one"}, {"labels": 1}, 1)
+    store.reset(0)
+    assert store.topic_ids(0) == {}
+
+
 def test_a_second_opening_is_refused_with_the_reason(tmp_path: Path) -> None:
     store = RocksJoinStore(tmp_path)
     store.positions(0)

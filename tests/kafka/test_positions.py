@@ -6,9 +6,10 @@ import pytest
 
 from stream_monitor.errors import SetupError
 from stream_monitor.kafka.ends import Bounds
+from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.positions import Positions
-from stream_monitor.kafka.stage import TP, Run
-from stream_monitor.kafka.start import start_offset
+from stream_monitor.kafka.stage import TP, Run, Start
+from stream_monitor.kafka.start import Committed, start_offset, starts
 
 A, B = TP("in", 0), TP("in", 1)
 
@@ -68,3 +69,13 @@ def test_a_lost_place_is_an_error_with_the_command_that_mends_it(
         start_offset(A, committed, bounds, "g")
     assert sentence in str(caught.value)
     assert "kafka-consumer-groups --reset-offsets --group g --topic in" in str(caught.value)
+
+
+def test_an_offset_of_a_topic_that_is_no_more_does_not_count() -> None:
+    policy = LoopPolicy("count", "0", "g", ("in",))
+    found = {A: Bounds(0, 90), B: Bounds(0, 90)}
+    committed = {A: Committed(40, "5", "old"), B: Committed(40, "5", "")}
+    assert starts(policy, committed, found, {}, {"in": "new"}) == {
+        A: Start(0, "", "new"),
+        B: Start(40, "5", "new"),  # committed by a version that did not say of which topic
+    }

@@ -15,7 +15,7 @@ from stream_monitor.join.store import Floors, MemoryStore, stamp
 from stream_monitor.kafka.ingest import IngestCommit, IngestSettings, IngestStage, ingest_policy
 from stream_monitor.kafka.join_store import RocksJoinStore
 from stream_monitor.kafka.loop import Loop
-from stream_monitor.kafka.replay import Gap, gaps, metadata
+from stream_monitor.kafka.replay import Gap, bind, gaps, metadata
 from stream_monitor.kafka.stage import Start
 from stream_monitor.kafka.topics import create_topics, require, topic_specs
 from stream_monitor.pipeline.horizon import Span
@@ -66,6 +66,20 @@ def test_a_role_that_is_read_for_the_first_time_is_nothing_lost() -> None:
     store = MemoryStore()
     store.write(0, {b"k": stamp(10) + b"v"}, {10: Floors(predictions=5)}, {"predictions": 20}, None)
     assert gaps(0, starts((25, "5"), (0, "")), store) == [Gap("predictions", 20, 25)]
+
+
+def test_a_store_of_a_topic_that_is_no_more_is_emptied_and_rebuilt_from_the_one_that_stayed() -> None:
+    store = store_at(20, 7)
+    begin = {"predictions": Start(25, "5", "p1"), "labels": Start(7, "3", "l1")}
+    bind(0, begin, store)
+    assert store.positions(0) == {"predictions": 20, "labels": 7}, "nobody had said which topics it was made from"
+    begin["labels"] = Start(0, "", "l2")
+    bind(0, begin, store)
+    assert (store.positions(0), store.entries(0)) == ({}, 0)
+    assert gaps(0, begin, store) == [Gap("predictions", 5, 25)]
+    store.write(0, {}, {}, {"predictions": 25, "labels": 4}, None)
+    bind(0, begin | {"labels": Start(4, "0", "l2")}, store)
+    assert store.positions(0) == {"predictions": 25, "labels": 4}
 
 
 def test_metadata_that_are_not_a_number_are_refused() -> None:

@@ -167,6 +167,51 @@ def test_a_gap_in_the_source_ranges_raises_an_alert_and_a_repeat_is_dropped() ->
     assert sum(count for _, count, _ in windows(w)) == 2, "two before, the third was skipped by hand"
 
 
+def test_a_source_topic_made_anew_is_counted_from_its_beginning_and_an_alert_says_so() -> None:
+    w = World(replace(policies(), panes_partitions=2), partitions=1)
+    w.clock = T0
+    w.topic_ids = {PREDICTIONS: "first", LABELS: "x"}
+    put(w, 0, *(T0 + step * 1_000 for step in range(50)))
+    turn_all(w)
+    w.recreate(PREDICTIONS, "second")
+    put(w, 0, *(T0 + 50_000 + step * 500 for step in range(20)))  # fewer: all offsets lie below the old position
+    turn_all(w)
+    put(w, 0, T0 + 131_000)
+    turn_all(w)
+    assert [count for _, count, _ in windows(w)][:2] == [70, 0]
+    assert [a.labels for a in w.alerts] == [
+        {"alertname": "topic-recreated", "severity": "critical", "topic": "predictions"}
+    ], "one of the two panes partitions says so, and no gap is seen"
+    turn_all(w, seconds=601)
+    assert [a.state for a in w.alerts] == ["firing", "resolved"]
+
+
+def test_partitions_that_are_added_hold_the_watermark_at_once_and_an_alert_says_what_is_not_exact() -> None:
+    w = World(replace(policies(), panes_partitions=2), partitions=1)
+    w.clock = T0
+    put(w, 0, T0 + 1_000)
+    turn_all(w)
+    w.add_partition()
+    put(w, 0, T0 + 100_000)
+    turn(w, only=[0])
+    assert windows(w) == [], "nobody has spoken for the new partition"
+    put(w, 1, T0 + 2_000, T0 + 100_000)
+    turn_all(w)
+    assert [count for _, count, _ in windows(w)] == [2]
+    assert [a.labels["alertname"] for a in w.alerts] == ["partitions-added"] * 2
+    assert {a.labels["topic"] for a in w.alerts} == {"predictions", "labels"}
+
+
+def test_an_owner_that_started_before_the_topic_grew_does_not_take_partitions_back() -> None:
+    sources = Sources()
+    assert sources.count("predictions", 4, "a") == 0
+    assert sources.count("predictions", 6, "a") == 4
+    assert sources.count("predictions", 4, "a") == 0
+    assert sources.counts == {"predictions": 6}
+    assert sources.count("predictions", 2, "b") == 0
+    assert sources.counts == {"predictions": 2}, "made anew, with fewer"
+
+
 def test_a_flood_of_rejects_raises_an_alert_that_ends() -> None:
     w = world(1)
     w.logs[PREDICTIONS][0].extend([b"{"] * 30)

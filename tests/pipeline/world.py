@@ -81,6 +81,7 @@ class World:
         self.workers: dict[int, IngestFold] = {}
         self.dead = []
         self.counters: Counter[tuple[str, str]] = Counter()
+        self.topic_ids: dict[str, str] = {}
 
     def send(self, role: str, id_: str, value: bytes) -> None:
         self.logs[role][partition_of(id_, self.partitions)].append(value)
@@ -112,7 +113,7 @@ class World:
             end = self._read.get((role, partition), start)
             spans[role, partition] = Span(start, end, caught_up=end == len(self.logs[role][partition]))
         fold = self.worker(partition)
-        flush = fold.flush(self.clock, spans, dict.fromkeys(self.logs, self.partitions))
+        flush = fold.flush(self.clock, spans, dict.fromkeys(self.logs, self.partitions), self.topic_ids)
         for role in self.logs:
             self._read.pop((role, partition), None)
         if not commit:
@@ -125,6 +126,22 @@ class World:
         self.dead.extend(flush.dead_letters)
         self.counters.update(flush.counters.joined)
         fold.committed()
+
+    def recreate(self, role: str, topic_id: str) -> None:
+        """The topic is deleted and made anew; its workers and what they remember of it end."""
+        self.topic_ids[role] = topic_id
+        self.logs[role] = [[] for _ in range(self.partitions)]
+        for partition in range(self.partitions):
+            self.crash_worker(partition)
+            self.positions[role, partition] = 0
+            self.store.reset(partition)
+
+    def add_partition(self) -> None:
+        """Both topics grow by one."""
+        self.partitions += 1
+        for role in self.logs:
+            self.logs[role].append([])
+            self.positions[role, self.partitions - 1] = 0
 
     def crash_worker(self, partition: int) -> None:
         """Memory is gone; the join store and the committed positions stay."""
