@@ -146,6 +146,7 @@ class EvaluatePublisher:
             watermarks_ms=output.summary.watermarks_ms,
             models=[self._model(name) for name in output.summary.models],
             changes=changes_in(metrics),
+            trimmed=commit.trimmed,
             limited=self._newly_limited(commit.partition, output.summary.limited),
             lag=lag,
             # After a restore the transitions that led here were published long ago.

@@ -185,6 +185,7 @@ def _with_evaluate(snapshot: Snapshot, committed: EvaluateCommitted, policy: Exp
     limited |= committed.limited
     totals = snapshot.totals.count(names.CHANGES_DETECTED, committed.changes)
     totals = totals.count(names.SERIES_LIMITED, limited)
+    totals = totals.count(names.EVENTS_TRIMMED, {(topic,): n for topic, n in committed.trimmed.items()})
     return replace(snapshot, totals=totals, partitions={**snapshot.partitions, committed.partition: partition})
 
 

@@ -103,6 +103,7 @@ class EvaluateCommitted:
     watermarks_ms    (model, time basis) → ms since epoch; those not named keep their last value
     models           all models the partition owns now; null: as before
     changes          (model, signal, detector kind) → changes found
+    trimmed          topic → events that were too large to be published in full
     limited          (model, limit) → what was not kept apart, or not at all, because of it
     lag              (topic, partition) → messages behind, replaces what was said before
     firing           all that fires now, replaces what the alerts said (needed after a restore); null: by `alerts`
@@ -116,6 +117,7 @@ class EvaluateCommitted:
     models: Sequence[ModelInfo] | None = None
     changes: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     limited: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    trimmed: Mapping[str, int] = field(default_factory=dict)
     lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
     firing: Sequence[FiringAlert] | None = None
 

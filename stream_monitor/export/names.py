@@ -151,6 +151,11 @@ SERIES_LIMITED = _counter(
     "model_name",
     "limit",
 )
+EVENTS_TRIMMED = _counter(
+    "events_trimmed_total",
+    "Events published without their bins, cells or evidence, which would have made them larger than a message.",
+    "topic",
+)
 LOOP_SECONDS = _counter(
     "loop_seconds_total",
     "Where the time of a stage's loop goes. wait: nothing to read; consume: taking messages out of the client; "
@@ -206,6 +211,7 @@ FAMILIES: tuple[Family, ...] = (
     CONSUMER_LAG,
     WATERMARK,
     SERIES_LIMITED,
+    EVENTS_TRIMMED,
     LOOP_SECONDS,
     LOOP_BATCH,
     TRANSACTION,

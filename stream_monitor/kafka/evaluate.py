@@ -6,6 +6,7 @@ a transaction is thrown away and restored from the state topic before it is used
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -16,7 +17,9 @@ from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.cloudevents import ALERT_TYPE, METRIC_TYPE, Headers
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.kafka.compacted import read_state
+from stream_monitor.kafka.fitting import alert_value, metric_value
 from stream_monitor.kafka.head import FORMAT, HEAD_KEY, Head
+from stream_monitor.kafka.parts import Parts
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, Outgoing, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames
@@ -25,7 +28,7 @@ from stream_monitor.pipeline.evaluate import EvaluateFold, EvaluateOutput
 from stream_monitor.pipeline.horizon import Span
 from stream_monitor.pipeline.metric_events import Events
 from stream_monitor.pipeline.policy import Policies
-from stream_monitor.pipeline.records import StateRecord, record_key
+from stream_monitor.pipeline.records import record_key
 from stream_monitor.reference.profile import Profile
 
 _ALWAYS_WRITTEN = {record_key("sources"), record_key("health")}  # whether they changed or not
@@ -36,12 +39,14 @@ class EvaluateCommit:
     """What one commit published for one panes partition. `active`: alerts that are not quiet, by fingerprint.
 
     `restored`: in the first commit after an assignment, figures of the newest windows, published long ago.
+    `trimmed`: by topic, events that were too large in full (fitting.py).
     """
 
     partition: int
     output: EvaluateOutput
     active: Mapping[str, ActiveAlert]
     restored: Sequence[MetricEvent] = ()
+    trimmed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class _MetricRecord(NamedTuple):
     events: Events
     figure: Figure
     shared: Headers
+    trimmed: Counter[str]
 
     @property
     def key(self) -> bytes:
@@ -71,7 +77,9 @@ class _MetricRecord(NamedTuple):
 
     @property
     def value(self) -> bytes:
-        return self.events.of(self.figure).encode()
+        value, is_trimmed = metric_value(self.events.of(self.figure))
+        self.trimmed[self.topic] += is_trimmed
+        return value
 
     @property
     def partition(self) -> None:
@@ -88,6 +96,8 @@ class _Owned:
     def __init__(self, start: Start) -> None:
         self.start = start
         self.fold: EvaluateFold | None = None
+        self.parts = Parts()
+        self.trimmed: Counter[str] = Counter()  # of the transaction under way
         self.head: Head | None = None  # of the transaction under way
         self.output: EvaluateOutput | None = None
         self.restored: Sequence[MetricEvent] = ()  # until the first commit
@@ -156,7 +166,7 @@ class EvaluateStage:
 
     def _restored(self, partition: int, owned: _Owned) -> EvaluateFold:
         if owned.fold is None:
-            settings = self._settings
+            settings, owned.parts = self._settings, Parts()
             topic, start = settings.names.state, owned.start
             _, records = read_state(
                 settings.client,
@@ -171,7 +181,7 @@ class EvaluateStage:
             owned.fold = EvaluateFold.restore(
                 replace(self._policies, transaction_bytes=room),
                 self._profiles,
-                [StateRecord(key, value) for key, value in records],
+                owned.parts.joined(records),
                 partition=partition,
                 position=start.offset if start.metadata else None,
             )
@@ -194,32 +204,38 @@ class EvaluateStage:
                 continue
             owned.output = output
             owned.head = Head(FORMAT, span.end, owned.flushes + 1, self._settings.state_id)
-            records += self._events(output, now_ms)
-            records += self._state(tp.partition, output, owned.head)
+            owned.trimmed = Counter()
+            records += self._events(output, now_ms, owned.trimmed)
+            records += self._state(tp.partition, output, owned.head, owned.parts)
         return records
 
-    def _events(self, output: EvaluateOutput, now_ms: int) -> list[Outgoing]:
+    def _events(self, output: EvaluateOutput, now_ms: int, trimmed: Counter[str]) -> list[Outgoing]:
         names, source = self._settings.names, self._policies.source
         headers = Headers(METRIC_TYPE, source, now_ms)
-        records: list[Outgoing] = [_MetricRecord(names.metrics, *each, headers) for each in output.metrics.unmade()]
+        records: list[Outgoing] = [
+            _MetricRecord(names.metrics, *each, headers, trimmed) for each in output.metrics.unmade()
+        ]
         for metric in output.metrics.others:
             key = metric.model_name.encode()
             records.append(OutRecord(names.metrics, key, metric.encode(), headers=headers.of(metric.id)))
         headers = Headers(ALERT_TYPE, source, now_ms)
         for alert in output.alerts:
             key = alert.fingerprint.encode()
-            records.append(OutRecord(names.alerts, key, alert.encode(), headers=headers.of(alert.id)))
+            value, is_trimmed = alert_value(alert)
+            trimmed[names.alerts] += is_trimmed
+            records.append(OutRecord(names.alerts, key, value, headers=headers.of(alert.id)))
         newest: dict[str, AlertEvent] = {alert.fingerprint: alert for alert in output.alerts}
         for alert in newest.values():
-            value = alert.encode() if alert.state == "firing" else None
-            records.append(OutRecord(names.alert_state, alert.fingerprint.encode(), value))
+            kept = alert_value(alert)[0] if alert.state == "firing" else None
+            records.append(OutRecord(names.alert_state, alert.fingerprint.encode(), kept))
         for profile in output.profiles:
             records.append(OutRecord(names.profiles, profile.model_name.encode(), profile.to_json()))
         return records
 
-    def _state(self, partition: int, output: EvaluateOutput, head: Head) -> list[OutRecord]:
+    def _state(self, partition: int, output: EvaluateOutput, head: Head, parts: Parts) -> list[OutRecord]:
         topic = self._settings.names.state
-        records = [OutRecord(topic, key, value, partition) for key, value in output.state]
+        written = (each for record in output.state for each in parts.split(record))
+        records = [OutRecord(topic, key, value, partition) for key, value in written]
         return [*records, OutRecord(topic, HEAD_KEY, head.to_bytes(), partition)]
 
     def commit_metadata(self, topic: str, partition: int) -> str:
@@ -231,7 +247,8 @@ class EvaluateStage:
             if owned.head is None or owned.output is None or owned.fold is None:
                 continue
             owned.start = Start(owned.head.position, owned.head.metadata)
-            commit = EvaluateCommit(partition, owned.output, owned.fold.active_alerts(), owned.restored)
+            active, trimmed = owned.fold.active_alerts(), +owned.trimmed
+            commit = EvaluateCommit(partition, owned.output, active, owned.restored, trimmed)
             owned.head = owned.output = None
             owned.restored = ()
             owned.stopped = False

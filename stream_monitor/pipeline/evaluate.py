@@ -34,7 +34,7 @@ from stream_monitor.pipeline.series import ModelMeta, Series, SeriesMeta
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.packed import PackedPredictions
 from stream_monitor.windows.grid import pane_start
-from stream_monitor.windows.watermark import Sources, read_watermark
+from stream_monitor.windows.watermark import SourceProgress, Sources, read_watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ class EvaluateFold:
                 self._health.made_anew(source.role, record_ms)
             if known is not None and source.start > known:
                 self._health.gap(source.role, source.partition, known, source.start, record_ms)
-            self._sources.observe(source, record_ms, topic_id)
+            self._sources.observe(self._ours(source), record_ms, topic_id)
         for role, count in progress.counts.items():
             before = self._sources.count(role, count, progress.topic_ids.get(role, ""))
             if self._partition == 0 and before:
@@ -276,6 +276,12 @@ class EvaluateFold:
         if self._partition == 0:
             self._health.progress(progress.events, sum(progress.rejects.values()), record_ms)
         self._begin(Round(Cause.PROGRESS, record_ms, list(self._models)))
+
+    def _ours(self, source: SourceProgress) -> SourceProgress:
+        """What it says of the models there are here: of others nothing is kept. A flush writes its deltas first."""
+        newest = {name: moment for name, moment in source.newest_ms.items() if name in self._models}
+        active = [name for name in source.active if name in self._models]
+        return msgspec.structs.replace(source, newest_ms=newest, active=active)
 
     def _holding(self, model: ModelFold) -> tuple[tuple[str, int], ...]:
         policy = model.policy

@@ -89,7 +89,7 @@ class Publisher:
         key: NewestKey = (version, str(basis), window.spec.size_ms, window.spec.slide_ms)
         known = self.newest.get(key)
         if known is None or known[0].window.start <= events[0].window.start:
-            self.newest[key] = [msgspec.structs.replace(event, bins=()) for event in events]
+            self.newest[key] = [msgspec.structs.replace(event, bins=(), cells=msgspec.UNSET) for event in events]
             self._outbox.touch("newest", self._policy.name, *key)
 
     def drop(self, version: str) -> None:

@@ -63,6 +63,7 @@ def full_board() -> Board:
             models=[ModelInfo("credit", "binary", "training", "abc")],
             changes={("credit", "error", "adwin"): 1},
             limited={("credit", "series"): 1},
+            trimmed={"metrics": 1},
         )
     )
     publish_ingest(board)
