@@ -47,7 +47,7 @@ class LoopPolicy:
     revoke_deadline_ms: int = 8_000
     commit_deadline_ms: int = 60_000
     committed_deadline_ms: int = 60_000
-    session_timeout_ms: int = 15_000
+    session_timeout_ms: int = 9_000  # a worker that drained has left its group in less than 10 s; see decision 0006
     max_poll_interval_ms: int = 300_000
     missing_topic_grace_ms: int = 10_000
     ends_interval_ms: int = 5_000

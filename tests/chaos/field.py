@@ -35,6 +35,7 @@ MODELS = ("credit", "churn")  # in different partitions of two panes partitions
 PARTITIONS = 4
 ROOT = Path(__file__).parents[2]
 EXCUSED_S = 90.0  # how long after a fault that fences workers they may end because of it
+FRAGILE = (sys.executable, "-m", "tests.chaos.worker")
 T = TypeVar("T")
 
 
@@ -257,13 +258,13 @@ class Field:
             found &= self.open_now(role)
         return found
 
-    def _patiently(self, ask: Callable[[], T], timeout_s: float = 60.0) -> T:
+    def _patiently(self, ask: Callable[[], T], timeout_s: float = 180.0) -> T:
         """Brokers may be away for a while."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
                 return ask()
-            except KafkaException:
+            except (KafkaException, TimeoutError):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
@@ -293,12 +294,13 @@ def playing_field(
     per_second: int = 300,
     ingest: Sequence[str] = ("a", "b"),
     evaluate: Sequence[str] = ("e", "f"),
+    program: tuple[str, ...] = FRAGILE,
 ) -> Iterator[Field]:
     """A monitor of two models whose workers are all ready, and a stream that is being written."""
     topics = TopicSpace(bootstrap, "chaos")
     streams = [Stream(seed + i, model=name, drift_every_ms=120_000) for i, name in enumerate(MODELS)]
     with site(topics, folder, partitions=PARTITIONS) as monitor:
-        monitor.program = (sys.executable, "-m", "tests.chaos.worker")
+        monitor.program = program
         monitor.environ = {**os.environ, FOLDER: str(folder), "PYTHONPATH": str(ROOT)}
         monitor.write_config(
             [{**MODEL_CONFIG, "name": name} for name in MODELS],
