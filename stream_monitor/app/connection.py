@@ -26,7 +26,7 @@ _QUIET = logging.getLogger("stream_monitor.quiet")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
-# A refusal ends the wait only after the second try: another bootstrap server may have a better answer.
+# Where there are several servers a refusal ends the wait only after the second try: another may have a better answer.
 _TRIES_S = (1.0, 2.0)
 _STATE = re.compile(r" \(after \d+ms in state \w+\)")
 
@@ -72,7 +72,7 @@ def connected(client: Mapping[str, object], *, timeout_s: float = 10.0, mend: st
     heard = _Heard()
     admin = quiet_admin(client, error_cb=heard.note)
     deadline = time.monotonic() + timeout_s
-    tried = 0
+    tried, alone = 0, "," not in str(client.get("bootstrap.servers"))
     while True:
         left = deadline - time.monotonic()
         try:
@@ -80,7 +80,7 @@ def connected(client: Mapping[str, object], *, timeout_s: float = 10.0, mend: st
         except KafkaException as error:
             admin.poll(0)
             tried += 1
-            if (heard.refusal is not None and tried > 1) or time.monotonic() >= deadline:
+            if (heard.refusal is not None and (tried > 1 or alone)) or time.monotonic() >= deadline:
                 raise _sentence(client, heard, error.args[0], timeout_s, mend) from None
             time.sleep(0.05)
             continue

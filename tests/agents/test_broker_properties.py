@@ -40,12 +40,28 @@ def test_tls_verifies_unless_told_not_to_check_the_name() -> None:
 
 def test_what_faust_cannot_do_is_refused_all_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        credentials(
-            {"security.protocol": "sasl_plaintext", "sasl.mechanism": "OAUTHBEARER", "ssl.keystore.location": "x"}
-        )
+        credentials({"security.protocol": "sasl_plaintext", "sasl.mechanism": "GSSAPI", "ssl.keystore.location": "x"})
     assert [problem.path for problem in caught.value.problems] == [
         "kafka.ssl.keystore.location",
         "kafka.sasl.mechanism",
+    ]
+    with pytest.raises(ConfigError) as caught:
+        credentials({"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"})
+    assert [str(problem) for problem in caught.value.problems] == [
+        "kafka.sasl.oauthbearer.method: found 'default'; accepted: oidc"
+    ]
+    with pytest.raises(ConfigError) as caught:
+        credentials(
+            {
+                "security.protocol": "sasl_ssl",
+                "sasl.mechanism": "OAUTHBEARER",
+                "sasl.oauthbearer.method": "oidc",
+                "sasl.oauthbearer.client.credentials.client.id": "me",
+            }
+        )
+    assert [problem.path for problem in caught.value.problems] == [
+        "kafka.sasl.oauthbearer.token.endpoint.url",
+        "kafka.sasl.oauthbearer.client.secret",
     ]
     with pytest.raises(ConfigError, match="readable PEM files"):
         credentials({"security.protocol": "ssl", "ssl.ca.location": str(tmp_path / "missing.pem")})
