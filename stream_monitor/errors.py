@@ -7,6 +7,7 @@
     ├── ProfileError                   a reference profile that cannot be read or built
     ├── SetupError                     broker, topics or keys are not as they must be
     ├── StateLockedError               another process owns the state directory
+    ├── StoreError                     the disk under the join store fails
     ├── RestoreError                   state and committed offsets do not agree
     └── RejectFlood                    too many events are rejected, and the config says to stop then
 
@@ -69,6 +70,10 @@ class SetupError(StreamMonitorError):
 
 
 class StateLockedError(StreamMonitorError):
+    pass
+
+
+class StoreError(StreamMonitorError):
     pass
 
 

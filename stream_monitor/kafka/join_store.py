@@ -4,6 +4,10 @@ Same observable behaviour as `MemoryStore`. Entries are counted by granule (the 
 expired granule leaves the counts, the floors and all answers at once and exactly, without a look at its entries; they
 leave the disk later, by passes over the whole table which go on some ten thousand entries a write (`_sweep`).
 
+Whatever the disk does, a table is as it was after some write, or it is given up: what fails RocksDB's checksums, or
+lacks marks of former writes (write_marks.py), is deleted and rebuilt from Kafka; where there is no room the process
+ends (StoreError). Its last commit is in Kafka then, and the next start replays what the table lacks.
+
 Entries, granules and positions change in one write batch. The log is not synced: a killed process loses nothing, a
 killed machine at most the tail, which is read again from Kafka because the positions are lost with it.
 
@@ -17,7 +21,8 @@ import itertools
 import shutil
 import struct
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +31,10 @@ import msgspec
 import structlog
 from rocksdict import Rdict, WriteBatch
 
-from stream_monitor.errors import FormatError, StateLockedError
+from stream_monitor.errors import FormatError, StateLockedError, StoreError
 from stream_monitor.join.store import NO_FLOORS, STAMP, Floors, Role, expires_ms, lowest, stamp
 from stream_monitor.kafka.join_store_options import WRITE_BUFFER_BYTES, SharedOptions, in_order
+from stream_monitor.kafka.write_marks import dropped, kept
 
 log = structlog.get_logger("stream_monitor.kafka.join_store")
 
@@ -53,19 +59,25 @@ _OWN = b"\xff"
 _META = _OWN + b"m"
 _TOPICS = _OWN + b"t"  # → ids by role
 _GRANULE = _OWN + b"g"  # + stamp → _Granule
+# What RocksDB says of a disk that may be as it should be again, its files being whole.
+_NO_ROOM = ("no space left", "file too large", "quota exceeded", "permission denied", "read-only file system")
+_MARK = _OWN + b"w"  # + number of a write
+_MARK_FORMAT = struct.Struct(">Q")
 _GRANULE_FORMAT = struct.Struct(">qqq")
 _stamp_of = itemgetter(slice(STAMP.size))
 _IN_ORDER = in_order()
 
 
 class _Meta(msgspec.Struct, array_like=True, frozen=True):
-    """`hidden`: entries on disk whose granule expired. `swept_to`: where the pass that removes them is, if one is."""
+    """`hidden`: entries on disk whose granule expired. `swept_to`: where the pass that removes them is, if one is.
+    `writes`: how many there were, of those that left marks."""
 
     v: int
     positions: dict[str, int]
     expired_before_ms: int | None
     hidden: int
     swept_to: bytes | None
+    writes: int = 0
 
 
 class _Granule(NamedTuple):
@@ -97,10 +109,12 @@ class RocksJoinStore:
         return self._table(partition).topic_ids()
 
     def bind(self, partition: int, topic_ids: Mapping[Role, str]) -> None:
-        self._table(partition).bind(topic_ids)
+        with self._guarded(partition):
+            self._table(partition).bind(topic_ids)
 
     def get_many(self, partition: int, keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        return self._table(partition).get_many(keys)
+        with self._guarded(partition):
+            return self._table(partition).get_many(keys)
 
     def write(
         self,
@@ -110,7 +124,8 @@ class RocksJoinStore:
         positions: Mapping[Role, int],
         expire_before_ms: int | None,
     ) -> int:
-        return self._table(partition).write(entries, floors, positions, expire_before_ms)
+        with self._guarded(partition):
+            return self._table(partition).write(entries, floors, positions, expire_before_ms)
 
     def floors(self, partition: int) -> dict[Role, int]:
         return self._table(partition).floors()
@@ -134,6 +149,23 @@ class RocksJoinStore:
         for partition in list(self._tables):
             self.release(partition)
 
+    @contextmanager
+    def _guarded(self, partition: int) -> Generator[None]:
+        """StoreError for what RocksDB says of its files; rocksdict raises bare Exception, with RocksDB's sentence."""
+        try:
+            yield
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            path = self._path(partition)
+            if _no_room(error):
+                raise _cannot_write(path, error) from error
+            self.reset(partition)
+            raise StoreError(
+                f"the join store {path} is damaged and was deleted ({error})",
+                mend="start it again: the store is rebuilt from Kafka, and counting goes on exactly",
+            ) from error
+
     def _path(self, partition: int) -> Path:
         return self._directory / str(partition)
 
@@ -156,13 +188,31 @@ class RocksJoinStore:
         except _OlderFormatError:
             log.warning("join store of an older format, it will be rebuilt", path=str(path), accepted=FORMAT_VERSION)
         except Exception as error:  # rocksdict raises bare Exception, with RocksDB's sentence
-            if "lock" in str(error).lower():
+            # Not any "lock": RocksDB speaks of blocks, too.
+            if any(sign in str(error).lower() for sign in ("lock file", "lock hold")):
                 raise StateLockedError(
                     f"another process uses the join store {path}", mend="give each process its own --instance"
                 ) from error
+            if _no_room(error):
+                raise _cannot_write(path, error) from error
             log.warning("join store unreadable, it will be rebuilt", path=str(path), error=str(error))
         shutil.rmtree(path, ignore_errors=True)
         return _Table(path, options)
+
+
+def _mark(number: int) -> bytes:
+    return _MARK + _MARK_FORMAT.pack(number)
+
+
+def _no_room(error: Exception) -> bool:
+    return any(sign in str(error).lower() for sign in _NO_ROOM)
+
+
+def _cannot_write(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"the join store {path} cannot be written ({error})",
+        mend="make room on that disk, and start again: counting goes on exactly",
+    )
 
 
 class _Table:
@@ -173,6 +223,7 @@ class _Table:
         try:
             self.meta = self._read_meta()
             self._granules = self._read_granules()
+            self._check_marks()
         except BaseException:
             self._db.close()
             raise
@@ -182,7 +233,10 @@ class _Table:
         self._owed = 0  # entries that the pass under way should have looked at by now
 
     def close(self) -> None:
-        self._db.close()
+        try:
+            self._db.close()
+        except Exception as error:  # what it could not write is read again from Kafka
+            log.warning("join store not closed in order", error=str(error))
 
     def topic_ids(self) -> dict[Role, str]:
         data = self._db.get(_TOPICS)
@@ -221,10 +275,14 @@ class _Table:
         gone: list[int] = []
         if expired_before is not None:
             gone = [moment for moment in self._granules.keys() | granules if moment < expired_before]
-        dropped = sum(granules.get(moment, self._granules.get(moment, _NO_GRANULE)).entries for moment in gone)
+        expired = sum(granules.get(moment, self._granules.get(moment, _NO_GRANULE)).entries for moment in gone)
         for moment in gone:
             granules.pop(moment, None)
             batch.delete(_GRANULE + stamp(moment))
+        number = self.meta.writes + 1
+        batch[_mark(number)] = b""
+        for old in dropped(number):
+            batch.delete(_mark(old))
         for moment, granule in granules.items():
             batch[_GRANULE + stamp(moment)] = _GRANULE_FORMAT.pack(*granule.floors, granule.entries)
         uncovered = len(replaced) - len(visible)
@@ -232,18 +290,19 @@ class _Table:
             FORMAT_VERSION,
             self.meta.positions | dict(positions),
             expired_before,
-            self.meta.hidden - uncovered + dropped,
+            self.meta.hidden - uncovered + expired,
             self.meta.swept_to,
+            number,
         )
         self._commit(batch, meta)
         self._granules |= granules
         for moment in gone:
             self._granules.pop(moment, None)
-        self.entries += len(entries) - len(visible) - dropped
+        self.entries += len(entries) - len(visible) - expired
         self._below = self._hides_below()
         self._seen = {}
         self._sweep(len(entries))
-        return dropped
+        return expired
 
     def floors(self) -> dict[Role, int]:
         return lowest({moment: granule.floors for moment, granule in self._granules.items()})
@@ -320,6 +379,16 @@ class _Table:
         if found < FORMAT_VERSION:
             raise _OlderFormatError
         return msgspec.msgpack.decode(data, type=_Meta)
+
+    def _check_marks(self) -> None:
+        """Raises as RocksDB does where a table is damaged."""
+        found = set()
+        for key in self._db.keys(from_key=_MARK, read_opt=_IN_ORDER):
+            if not key.startswith(_MARK):
+                break
+            found.add(_MARK_FORMAT.unpack(key[len(_MARK) :])[0])
+        if found != kept(self.meta.writes):
+            raise Exception(f"Corruption: a stretch of the {self.meta.writes} writes is missing")
 
     def _read_granules(self) -> dict[int, _Granule]:
         granules: dict[int, _Granule] = {}
