@@ -72,6 +72,9 @@ class LimitsConfig(Section):
     max_versions: int = default(50, "how many versions of a model are told apart, 1 or more", ge=1)
     max_event_bytes: int = default(1 << 20, "a whole number of bytes from 1,000 to 100,000,000", ge=1_000, le=10**8)
     max_features: int = default(2_000, "a whole number from 1 to 20,000", ge=1, le=20_000)
+    max_join_entries: int = default(
+        100_000_000, "how many join entries a source partition may have, 1,000 or more", ge=1_000
+    )
     memory_budget: Size = default("8GiB", f"{SIZES}, 64MiB or more", ge=64 << 20)
     max_unflushed_bytes: Size = default("128MiB", f"{SIZES}, 1MiB or more", ge=1 << 20)
 

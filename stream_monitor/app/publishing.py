@@ -51,6 +51,7 @@ class IngestPublisher:
                 join_entries=commit.join_entries,
                 join_bytes=commit.join_bytes,
                 held_bytes=commit.held_bytes,
+                join_evicted=commit.join_evicted,
                 lag=self._lag,
                 processing_seconds=commit.processing_seconds,
                 latency={model: HistogramIncrement.counted(counts) for model, counts in counters.latency.items()},

@@ -32,7 +32,7 @@ def ingest_part(setup: Setup, owned: Instance, board: Board, changes: LoopChange
     def run(stop: threading.Event) -> None:
         collect_seldom()
         joins = any(model.join is not None for model in setup.policies.models.values())
-        store = RocksJoinStore(owned.directory / "join") if joins else None
+        store = RocksJoinStore(owned.directory / "join", setup.config.limits.max_join_entries) if joins else None
         settings = IngestSettings(
             names,
             setup.client,

@@ -196,6 +196,8 @@ def _with_ingest(snapshot: Snapshot, committed: IngestCommitted) -> Snapshot:
     totals = totals.count(names.DEAD_LETTERS_LEFT_OUT, committed.left_out)
     totals = totals.count(names.PREDICTIONS, committed.predictions)
     totals = totals.count(names.LABELS_JOINED, committed.joined)
+    if committed.join_entries is not None:
+        totals = totals.count(names.JOIN_EVICTED, {(): committed.join_evicted})
     totals = totals.observe(names.PREDICTION_LATENCY, {(model,): n for model, n in committed.latency.items()})
     totals = totals.observe(names.LABEL_DELAY, {(model,): n for model, n in committed.label_delay.items()})
     if committed.processing_seconds:

@@ -136,6 +136,7 @@ class IngestCommitted:
     join_entries         entries in this worker's join stores now; null where it has none
     join_bytes           their bytes on disk; null where it has none
     held_bytes           memory of what waited for the commit, roughly
+    join_evicted         entries that left the join stores because of their limit
     lag                  (topic, partition) → messages behind, for all partitions it owns now
     processing_seconds   one observation a batch, from read to commit
     latency              model → increments over pipeline.latency.BOUNDS_SECONDS
@@ -152,6 +153,7 @@ class IngestCommitted:
     join_entries: int | None = None
     join_bytes: int | None = None
     held_bytes: int = 0
+    join_evicted: int = 0
     lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
     processing_seconds: Sequence[float] = ()
     latency: Mapping[str, HistogramIncrement] = field(default_factory=dict)

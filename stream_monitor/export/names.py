@@ -122,6 +122,10 @@ LABELS_JOINED = _counter(
 )
 JOIN_STATE_ENTRIES = _gauge("join_state_entries", "Entries in the local join stores of this process.")
 JOIN_STATE_BYTES = _gauge("join_state_bytes", "Bytes on disk of the local join stores of this process.")
+JOIN_EVICTED = _counter(
+    "join_entries_evicted_total",
+    "Join entries forgotten before their time, the oldest first, because a partition had limits.max_join_entries.",
+)
 UNFLUSHED_BYTES = _gauge(
     "unflushed_bytes",
     "Memory, roughly, of what waited for the last commit of ingest; at limits.max_unflushed_bytes it is flushed.",
@@ -205,6 +209,7 @@ FAMILIES: tuple[Family, ...] = (
     LABELS_JOINED,
     JOIN_STATE_ENTRIES,
     JOIN_STATE_BYTES,
+    JOIN_EVICTED,
     UNFLUSHED_BYTES,
     LABEL_DELAY,
     EVENT_PROCESSING,

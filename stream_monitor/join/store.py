@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 Role = str  # "predictions" or "labels"
@@ -43,6 +44,34 @@ class Floors(NamedTuple):
 NO_FLOORS = Floors()
 
 
+class Dropped(NamedTuple):
+    """Entries that left the store: nothing can join them any more, or there were more than it may hold (or had been,
+    of such as would have expired by now with those that left then)."""
+
+    expired: int = 0
+    evicted: int = 0
+
+    @staticmethod
+    def of(gone: Mapping[int, int], expire_before_ms: int | None) -> Dropped:
+        """Of entries counted by their expires_ms; `expire_before_ms`: as asked for."""
+        expired = sum(n for moment, n in gone.items() if expire_before_ms is not None and moment < expire_before_ms)
+        return Dropped(expired, sum(gone.values()) - expired)
+
+
+def expired_before(entries: Mapping[int, int], asked_ms: int | None, max_entries: int | None) -> int | None:
+    """What expires: all before the moment asked for, and of `entries` (by their expires_ms) the oldest until at most
+    `max_entries` are left. Returns the moment; None where nothing expires."""
+    left = {moment: n for moment, n in entries.items() if asked_ms is None or moment >= asked_ms}
+    over = sum(left.values()) - (max_entries if max_entries is not None else NO_OFFSET)
+    evicted = 0
+    for moment in sorted(left) if over > 0 else ():
+        if evicted >= over:
+            break
+        evicted += left[moment]
+        asked_ms = moment + 1
+    return asked_ms
+
+
 class JoinStore(Protocol):
     def positions(self, partition: int) -> dict[Role, int]:
         """Source positions up to which the table holds everything; empty for a table that was never written."""
@@ -63,9 +92,10 @@ class JoinStore(Protocol):
         floors: Mapping[int, Floors],
         positions: Mapping[Role, int],
         expire_before_ms: int | None,
-    ) -> int:
+    ) -> Dropped:
         """Put entries, `floors` of theirs by their expires_ms, and positions, as one; then drop entries that expire
-        before `expire_before_ms`. Returns drops."""
+        before `expire_before_ms`, or did before such a moment given earlier. A store of limited size then drops the
+        oldest, all of one expiry at a time, and from then on nothing that would have expired with them enters it."""
 
     def floors(self, partition: int) -> dict[Role, int]:
         """Lowest offset of each topic that a live entry needs; a topic without one is absent. It may be lower than
@@ -105,12 +135,14 @@ class _Table:
         self.positions: dict[Role, int] = {}
         self.topic_ids: dict[Role, str] = {}
         self.by_expiry: dict[int, set[bytes]] = {}
+        self.expired_before_ms: int | None = None
 
 
 class MemoryStore:
-    """A JoinStore in memory: exact and simple; the oracle for the one on disk."""
+    """A JoinStore in memory: exact and simple; the oracle for the one on disk. `max_entries`: of a partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_entries: int | None = None) -> None:
+        self._max_entries = max_entries
         self._tables: dict[int, _Table] = {}
 
     def _table(self, partition: int) -> _Table:
@@ -136,7 +168,7 @@ class MemoryStore:
         floors: Mapping[int, Floors],
         positions: Mapping[Role, int],
         expire_before_ms: int | None,
-    ) -> int:
+    ) -> Dropped:
         table = self._table(partition)
         for key, data in entries.items():
             before = table.entries.get(key)
@@ -146,15 +178,17 @@ class MemoryStore:
             table.by_expiry.setdefault(expires_ms(data), set()).add(key)
         add_floors(table.floors, floors)
         table.positions.update(positions)
-        if expire_before_ms is None:
-            return 0
-        dropped = 0
-        for moment in [moment for moment in table.by_expiry if moment < expire_before_ms]:
-            for key in table.by_expiry.pop(moment):
-                del table.entries[key]
-                dropped += 1
-        table.floors = {moment: each for moment, each in table.floors.items() if moment >= expire_before_ms}
-        return dropped
+        asked = [ms for ms in (table.expired_before_ms, expire_before_ms) if ms is not None]
+        counts = {moment: len(keys) for moment, keys in table.by_expiry.items()}
+        upto = expired_before(counts, max(asked, default=None), self._max_entries)
+        table.expired_before_ms = upto
+        if upto is None:
+            return Dropped()
+        gone = {moment: table.by_expiry.pop(moment) for moment in list(table.by_expiry) if moment < upto}
+        for key in chain.from_iterable(gone.values()):
+            del table.entries[key]
+        table.floors = {moment: each for moment, each in table.floors.items() if moment >= upto}
+        return Dropped.of({moment: len(keys) for moment, keys in gone.items()}, expire_before_ms)
 
     def floors(self, partition: int) -> dict[Role, int]:
         return lowest(self._table(partition).floors)

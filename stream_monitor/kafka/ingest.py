@@ -42,13 +42,15 @@ from stream_monitor.reference.profile import Profile
 class IngestCommit:
     """What one commit added. `processing_seconds`: one observation a batch, from its reading to the commit;
     `join_entries`: entries in all stores of this worker now, `join_bytes`: their size on disk, None where it keeps
-    none; `held_bytes`: memory of what waited for the commit, roughly."""
+    none; `held_bytes`: memory of what waited for the commit, roughly; `join_evicted`: entries that left the stores
+    because of their limit."""
 
     counters: IngestCounters
     processing_seconds: tuple[float, ...]
     join_entries: int | None
     join_bytes: int | None = None
     held_bytes: int = 0
+    join_evicted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ class IngestStage:
 
     def committed(self) -> None:
         held = self._fold.held_bytes()
-        self._fold.committed()
+        dropped = self._fold.committed()
         now = time.monotonic()
         entries = sum(self._store.entries(p) for p in self._owned) if self._stored else None
         size = sum(self._store.disk_bytes(p) for p in self._owned) if self._stored else None
@@ -195,7 +197,7 @@ class IngestStage:
             counters = self._flush.counters
             left_out = {(self._topics[role], reason): n for (role, reason), n in counters.left_out.items()}
             self._rejected.say(self._flush.dead_letters, left_out, now)
-            self._on_commit(IngestCommit(counters, waited, entries, size, held))
+            self._on_commit(IngestCommit(counters, waited, entries, size, held, dropped.evicted))
             if self._settings.stop_on_flood:
                 self._stop_in_a_flood(counters, int(now * 1_000))
         self._flush = None

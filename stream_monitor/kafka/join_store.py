@@ -32,7 +32,7 @@ import structlog
 from rocksdict import Rdict, WriteBatch
 
 from stream_monitor.errors import FormatError, StateLockedError, StoreError
-from stream_monitor.join.store import NO_FLOORS, STAMP, Floors, Role, expires_ms, lowest, stamp
+from stream_monitor.join.store import NO_FLOORS, STAMP, Dropped, Floors, Role, expired_before, expires_ms, lowest, stamp
 from stream_monitor.kafka.join_store_options import WRITE_BUFFER_BYTES, SharedOptions, in_order
 from stream_monitor.kafka.write_marks import dropped, kept
 
@@ -97,8 +97,10 @@ class _OlderFormatError(Exception):
 class RocksJoinStore:
     """A JoinStore under `directory`. One process at a time: RocksDB holds a lock on each open database."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, max_entries: int | None = None) -> None:
+        """`max_entries`: of a partition."""
         self._directory = directory
+        self._max_entries = max_entries
         self._options = SharedOptions()
         self._tables: dict[int, _Table] = {}
 
@@ -123,7 +125,7 @@ class RocksJoinStore:
         floors: Mapping[int, Floors],
         positions: Mapping[Role, int],
         expire_before_ms: int | None,
-    ) -> int:
+    ) -> Dropped:
         with self._guarded(partition):
             return self._table(partition).write(entries, floors, positions, expire_before_ms)
 
@@ -182,7 +184,7 @@ class RocksJoinStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         options = self._options.of_many(many=len(self._tables) >= _MANY_TABLES)
         try:
-            return _Table(path, options)
+            return _Table(path, options, self._max_entries)
         except FormatError:
             raise
         except _OlderFormatError:
@@ -197,7 +199,7 @@ class RocksJoinStore:
                 raise _cannot_write(path, error) from error
             log.warning("join store unreadable, it will be rebuilt", path=str(path), error=str(error))
         shutil.rmtree(path, ignore_errors=True)
-        return _Table(path, options)
+        return _Table(path, options, self._max_entries)
 
 
 def _mark(number: int) -> bytes:
@@ -218,7 +220,8 @@ def _cannot_write(path: Path, error: Exception) -> StoreError:
 class _Table:
     """One partition's database. `_seen` is what look-ups since the last write found, hidden entries included."""
 
-    def __init__(self, path: Path, chosen: Any) -> None:
+    def __init__(self, path: Path, chosen: Any, max_entries: int | None) -> None:
+        self._max_entries = max_entries
         self._db = Rdict(str(path), chosen)
         try:
             self.meta = self._read_meta()
@@ -260,7 +263,7 @@ class _Table:
         floors: Mapping[int, Floors],
         positions: Mapping[Role, int],
         expire_before_ms: int | None,
-    ) -> int:
+    ) -> Dropped:
         seen = self._seen
         if unknown := [key for key in entries if key not in seen]:
             self._look_up(unknown)
@@ -271,11 +274,16 @@ class _Table:
         visible = [data for data in replaced if data >= self._below] if self._below else replaced
         granules = self._changed(entries.values(), visible, floors)
         moments = (self.meta.expired_before_ms, expire_before_ms)
-        expired_before = max((moment for moment in moments if moment is not None), default=None)
+        asked = max((moment for moment in moments if moment is not None), default=None)
+        before = asked
+        if self._max_entries is not None and self.entries + len(entries) - len(visible) > self._max_entries:
+            counts = {moment: granule.entries for moment, granule in (self._granules | granules).items()}
+            before = expired_before(counts, asked, self._max_entries)
         gone: list[int] = []
-        if expired_before is not None:
-            gone = [moment for moment in self._granules.keys() | granules if moment < expired_before]
-        expired = sum(granules.get(moment, self._granules.get(moment, _NO_GRANULE)).entries for moment in gone)
+        if before is not None:
+            gone = [moment for moment in self._granules.keys() | granules if moment < before]
+        left = {moment: granules.get(moment, self._granules.get(moment, _NO_GRANULE)).entries for moment in gone}
+        expired = sum(left.values())
         for moment in gone:
             granules.pop(moment, None)
             batch.delete(_GRANULE + stamp(moment))
@@ -289,7 +297,7 @@ class _Table:
         meta = _Meta(
             FORMAT_VERSION,
             self.meta.positions | dict(positions),
-            expired_before,
+            before,
             self.meta.hidden - uncovered + expired,
             self.meta.swept_to,
             number,
@@ -302,7 +310,7 @@ class _Table:
         self._below = self._hides_below()
         self._seen = {}
         self._sweep(len(entries))
-        return expired
+        return Dropped.of(left, expire_before_ms)
 
     def floors(self) -> dict[Role, int]:
         return lowest({moment: granule.floors for moment, granule in self._granules.items()})

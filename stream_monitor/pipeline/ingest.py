@@ -21,7 +21,7 @@ from stream_monitor.events.policy import DecodePolicy
 from stream_monitor.events.rejects import DeadLetter, Reject, RejectReason
 from stream_monitor.join.batch import Effects
 from stream_monitor.join.overlay import Overlay
-from stream_monitor.join.store import JoinStore
+from stream_monitor.join.store import Dropped, JoinStore
 from stream_monitor.pipeline.book import PaneBook
 from stream_monitor.pipeline.fold_labels import LabelFolder
 from stream_monitor.pipeline.fold_predictions import PredictionFolder
@@ -256,16 +256,16 @@ class IngestFold:
         self._counters.left_out = self._rejected.left_out
         return IngestFlush(messages, self._rejected.letters(self._policies.topics, now_ms), self._counters)
 
-    def committed(self) -> int:
-        """The flush is in Kafka: make join entries permanent with their positions. Returns entries expired."""
-        expired = 0
+    def committed(self) -> Dropped:
+        """The flush is in Kafka: make join entries permanent with their positions. Returns entries that left."""
+        dropped: list[Dropped] = []
         for partition in {partition for _, partition in self._spans}:
             positions = {role: span.end for (role, p), span in self._spans.items() if p == partition}
             entries, floors = self._overlay.changes(partition)
             before = self._horizon.expire_before(partition, self._flushed_ms, self._spans)
-            expired += self._store.write(partition, entries, floors, positions, before)
+            dropped.append(self._store.write(partition, entries, floors, positions, before))
         self._start_anew()
-        return expired
+        return Dropped(sum(each.expired for each in dropped), sum(each.evicted for each in dropped))
 
     def discarded(self) -> None:
         """Forget everything since the last commit."""

@@ -131,6 +131,8 @@ def test_lag_and_what_is_held_are_those_of_the_last_commits_of_living_workers() 
     assert gauges(board, names.CONSUMER_LAG) == {("predictions", "0"): 0.0, ("predictions", "2"): 1.0}
     held = (names.JOIN_STATE_ENTRIES, names.JOIN_STATE_BYTES, names.UNFLUSHED_BYTES)
     assert [gauges(board, family)[()] for family in held] == [10.0, 100.0, 5.0]
+    board.publish_ingest(IngestCommitted(101.5, "b", join_entries=6, join_bytes=60, held_bytes=3, join_evicted=9))
+    assert board.snapshot().counters(names.JOIN_EVICTED) == {(): 9.0}
     board.drop_worker("b")
     assert [gauges(board, family)[()] for family in held] == [4.0, 40.0, 2.0]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rocksdict import Options, Rdict
 
 from stream_monitor.errors import FormatError, StateLockedError
-from stream_monitor.join.store import NO_OFFSET, Floors, JoinStore, MemoryStore, stamp
+from stream_monitor.join.store import NO_OFFSET, Dropped, Floors, JoinStore, MemoryStore, stamp
 from stream_monitor.kafka import join_store
 from stream_monitor.kafka.join_store import RocksJoinStore
 from stream_monitor.kafka.join_store_options import SharedOptions, in_order
@@ -32,10 +32,12 @@ write = st.tuples(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(write, max_size=8), st.integers(1, 4))
-def test_it_equals_the_store_in_memory_through_writes_expiry_passes_and_reopening(writes: list, step: int) -> None:
+@given(st.lists(write, max_size=8), st.integers(1, 4), st.none() | st.integers(0, 5))
+def test_it_equals_the_store_in_memory_through_writes_expiry_passes_and_reopening(
+    writes: list, step: int, most: int | None
+) -> None:
     with tempfile.TemporaryDirectory() as directory, small_passes(step):
-        disk, memory = RocksJoinStore(Path(directory)), MemoryStore()
+        disk, memory = RocksJoinStore(Path(directory), most), MemoryStore(most)
         expired = None
         for changes, positions, expire_before, look_first, reopen in writes:
             if expire_before is not None:  # event time only goes on, in the fold
@@ -47,7 +49,8 @@ def test_it_equals_the_store_in_memory_through_writes_expiry_passes_and_reopenin
             assert dropped[0] == dropped[1]
             if reopen:
                 disk.close()
-                disk = RocksJoinStore(Path(directory))
+                disk = RocksJoinStore(Path(directory), most)
+            assert most is None or disk.entries(3) <= most
             assert disk.positions(3) == memory.positions(3)
             assert disk.entries(3) == memory.entries(3)
             assert disk.get_many(3, KEYS) == memory.get_many(3, KEYS)
@@ -90,7 +93,7 @@ def parts(changes: dict[bytes, Change]) -> tuple[dict[bytes, bytes], dict[int, F
 def put(
     store: JoinStore, partition: int, changes: dict[bytes, Change], positions: dict[str, int], before: int | None
 ) -> int:
-    return store.write(partition, *parts(changes), positions, before)
+    return store.write(partition, *parts(changes), positions, before).expired
 
 
 def entry(text: str, expires_ms: int, prediction: int = NO_OFFSET, label: int = NO_OFFSET) -> Change:
@@ -140,6 +143,21 @@ def test_what_expired_is_hidden_at_once_and_leaves_the_disk_a_step_a_write(tmp_p
         assert store.get_many(0, KEYS[6:]) == [None, stamp(500) + b"new"]
         store.close()
         assert entries_on_disk(tmp_path / "0") == 1
+
+
+def test_beyond_its_limit_the_oldest_leave_all_of_one_expiry_at_a_time(tmp_path: Path) -> None:
+    for store in (RocksJoinStore(tmp_path, 5), MemoryStore(5)):
+        old = {b"a": entry("a", 100), b"b": entry("b", 100), b"c": entry("c", 200, prediction=7)}
+        assert store.write(0, *parts(old), {}, None) == Dropped()
+        assert store.write(0, *parts({b"x": entry("x", 50), b"y": entry("y", 60)}), {}, 55) == Dropped(expired=1)
+        new = {f"n{i}".encode(): entry("new", 300) for i in range(3)}
+        assert store.write(0, *parts(new), {}, 55) == Dropped(evicted=3)
+        assert store.entries(0) == 4
+        assert store.get_many(0, [b"a", b"b", b"y"]) == [None] * 3
+        assert store.floors(0) == {"predictions": 7}
+        assert store.write(0, *parts({b"late": entry("late", 90)}), {}, 55) == Dropped(evicted=1)
+        assert store.entries(0) == 4
+        store.release(0)
 
 
 def test_few_hidden_entries_start_no_pass(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class Fragile(World):
         if fate < 0.15:  # killed between the commit and the write
             self.crash_worker(partition)
             return
-        self.expired += fold.committed()
+        self.expired += fold.committed().expired
         if fate > 0.95:
             self.stores[partition] = MemoryStore()
             self.crash_worker(partition)
