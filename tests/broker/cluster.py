@@ -78,21 +78,21 @@ class Cluster:
     def bootstrap(self) -> str:
         return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
-    def wait_until_whole(self, timeout_s: float = 120.0) -> None:
-        """Until every running broker is known, and no partition lacks a leader or a copy in step."""
-        deadline = time.monotonic() + timeout_s
+    def is_whole(self) -> bool:
+        """Whether every running broker is known, and no partition lacks a leader or a copy in step."""
         running = {node.number for node in self.nodes if node.running}
-        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        while True:
-            try:
-                found = admin.list_topics(timeout=5)
-                parts = [part for topic in found.topics.values() for part in topic.partitions.values()]
-                if set(found.brokers) == running and all(
-                    each.leader in running and set(each.isrs) >= running & set(each.replicas) for each in parts
-                ):
-                    return
-            except KafkaException:
-                pass
+        try:
+            found = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0}).list_topics(timeout=5)
+        except KafkaException:
+            return False
+        parts = [part for topic in found.topics.values() for part in topic.partitions.values()]
+        return set(found.brokers) == running and all(
+            each.leader in running and set(each.isrs) >= running & set(each.replicas) for each in parts
+        )
+
+    def wait_until_whole(self, timeout_s: float = 120.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self.is_whole():
             if time.monotonic() > deadline:
                 last = "; ".join(f"broker {node.number}: {last_line(node.log())}" for node in self.nodes)
                 raise SourceUnavailable(f"the brokers were not whole within {timeout_s:g} s ({last})")

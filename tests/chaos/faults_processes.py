@@ -125,7 +125,9 @@ def zombie_that_moves_no_offset(field: Field) -> None:
 def stop_until_replaced(field: Field, victim: Process, point: Point, *, unmoved: bool = False) -> bool:
     """Whether it was stopped in such a transaction, and replaced."""
     role = victim.role
-    field.wait(lambda: any(each.is_ready() for each in field.running(role) if each is not victim), 60, "another worker")
+    field.wait(
+        lambda: any(each.is_ready() for each in field.running(role) if each is not victim), 180, "another worker"
+    )
     if not unmoved:
         strike = field.strike(victim)
     if not field.order(victim, signal.SIGSTOP, point, unmoved=unmoved):
@@ -139,7 +141,7 @@ def stop_until_replaced(field: Field, victim: Process, point: Point, *, unmoved:
         began = time.monotonic()
         replaced = field.wait(
             lambda: all(now > before.get(tp, 0) for tp, now in field.committed(role).items()),
-            45 + TRANSACTION_MS / 1000,
+            180 + TRANSACTION_MS / 1000,
             f"work of those who take over from {victim.name}",
         )
         strike.undone = field.unread(role)
@@ -156,17 +158,17 @@ def scale_up_and_down(field: Field) -> None:
     first, *others = field.running("ingest")
     for each in others:
         field.terminate(each)
-    field.wait(lambda: field.owners("ingest") == {first.name}, 60, "one owner")
+    field.wait(lambda: field.owners("ingest") == {first.name}, 180, "one owner")
     for size in (2, 3):
         strike = field.strike(first)
         field.start("ingest", f"x{size}")
-        field.wait(lambda size=size: len(field.owners("ingest")) == size, 60, f"{size} owners")
+        field.wait(lambda size=size: len(field.owners("ingest")) == size, 180, f"{size} owners")
         field.struck(strike, f"now {size} ingest workers")
     for size in (3, 2):
         leaver = next(each for each in field.running("ingest") if each.instance == f"x{size}")
         strike = field.strike(leaver)
         field.terminate(leaver)
         field.struck(strike, f"now {size - 1} ingest workers")
-    field.wait(lambda: field.owners("ingest") == {first.name}, 60, "one owner")
+    field.wait(lambda: field.owners("ingest") == {first.name}, 180, "one owner")
     for each in others:
         field.launch(each)

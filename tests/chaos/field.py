@@ -27,7 +27,7 @@ from tests.acceptance.storm import Observer, Place
 from tests.acceptance.stream import MODEL_CONFIG, Stream
 from tests.broker.cluster import Cluster
 from tests.broker.topics import TopicSpace
-from tests.chaos.orders import FOLDER, Orders
+from tests.chaos.orders import FOLDER, SESSION, SESSION_MS, Orders
 from tests.chaos.registry import Fault
 from tests.chaos.writer import Writer
 
@@ -159,7 +159,7 @@ class Field:
         self.findings.append(f"{what} did not come within {timeout_s:g} s in {self.fault}")
         return False
 
-    def wait_until_ready(self, timeout_s: float = 120.0) -> None:
+    def wait_until_ready(self, timeout_s: float = 300.0) -> None:
         self.wait(lambda: all(each.is_ready() for each in self.running()), timeout_s, "readiness of all workers")
 
     # --- faults ---------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class Field:
             seen.append(self.unread(role))
             return seen[-1] > 0
 
-        self.wait(is_unread, 60, f"unread input of {role}", every_s=0.01)
+        self.wait(is_unread, 180, f"unread input of {role}", every_s=0.01)
         return Strike(self.fault, victim.name if victim else name, time.monotonic() - self._began, seen[-1])
 
     def struck(self, strike: Strike, note: str = "") -> None:
@@ -295,13 +295,14 @@ def playing_field(
     ingest: Sequence[str] = ("a", "b"),
     evaluate: Sequence[str] = ("e", "f"),
     program: tuple[str, ...] = FRAGILE,
+    session_ms: int = SESSION_MS,
 ) -> Iterator[Field]:
     """A monitor of two models whose workers are all ready, and a stream that is being written."""
     topics = TopicSpace(bootstrap, "chaos")
     streams = [Stream(seed + i, model=name, drift_every_ms=120_000) for i, name in enumerate(MODELS)]
     with site(topics, folder, partitions=PARTITIONS) as monitor:
         monitor.program = program
-        monitor.environ = {**os.environ, FOLDER: str(folder), "PYTHONPATH": str(ROOT)}
+        monitor.environ = {**os.environ, FOLDER: str(folder), SESSION: str(session_ms), "PYTHONPATH": str(ROOT)}
         monitor.write_config(
             [{**MODEL_CONFIG, "name": name} for name in MODELS],
             topics={"panes_partitions": 2},

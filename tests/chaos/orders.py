@@ -13,6 +13,7 @@ from pathlib import Path
 from stream_monitor.kafka.transaction import Point
 
 FOLDER = "STREAM_MONITOR_CHAOS"
+SESSION = "STREAM_MONITOR_CHAOS_SESSION_MS"
 SESSION_MS = 6_000
 TRANSACTION_MS = 10_000
 

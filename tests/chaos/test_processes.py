@@ -148,8 +148,9 @@ def test_all_workers_killed_at_once(bootstrap: str, tmp_path: Path, seed: int) -
 
 
 def test_a_restart_of_a_static_member_moves_nothing(bootstrap: str, tmp_path: Path, seed: int) -> None:
-    """Neither drained nor killed: it comes back to its own partitions, and the others are not even asked."""
-    with field_of(bootstrap, tmp_path, seed) as field:
+    """Neither drained nor killed: it comes back to its own partitions, and the others are not even asked. The session
+    is long, since a start takes as long as the machine is busy."""
+    with field_of(bootstrap, tmp_path, seed, session_ms=120_000) as field:
         field.wait_until_ready()
         before = field.assignments("ingest")
         notes = {worker.name: field.orders(worker).notes() for worker in field.running("ingest")}

@@ -59,7 +59,7 @@ def listed(figures: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in figures.items())
 
 
-def judge(field: Field, seed: int, *, patience_s: float = 120.0) -> Verdict:
+def judge(field: Field, seed: int, *, patience_s: float = 300.0) -> Verdict:
     """Write the rest of the stream, wait for equality, drain, and compare once more with all that is there."""
     field.fault = "the end"
     field.wait_until_ready()
@@ -77,7 +77,7 @@ def judge(field: Field, seed: int, *, patience_s: float = 120.0) -> Verdict:
     # What came after equality would be counted twice.
     time.sleep(1.5)
     for worker in field.running():
-        field.terminate(worker, 30)
+        field.terminate(worker)
     ledger.take(follower.poll())
     follower.close()
 

@@ -2,8 +2,8 @@
 transaction.
 
 An order is a file `<role>-<instance>.order` in the folder named by STREAM_MONITOR_CHAOS; see orders.py. The process
-takes it away and hits itself with the signal, so the fault lands exactly there. The session timeout is the shortest a
-broker accepts by default, so that a dead worker is replaced soon.
+takes it away and hits itself with the signal, so the fault lands exactly there. The session timeout, in
+STREAM_MONITOR_CHAOS_SESSION_MS, is usually the shortest a broker accepts, so that a dead worker is replaced soon.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import Stage
 from stream_monitor.kafka.transaction import Point
-from tests.chaos.orders import FOLDER, SESSION_MS, TRANSACTION_MS, Orders
+from tests.chaos.orders import FOLDER, SESSION, TRANSACTION_MS, Orders
 
 
 class FragileLoop(Loop):
@@ -28,7 +28,7 @@ class FragileLoop(Loop):
 
     def __init__(self, stage: Stage, policy: LoopPolicy, **given: Any) -> None:
         self._orders = Orders(Path(os.environ[FOLDER]), policy.member_id)
-        times = {"session_timeout_ms": SESSION_MS, "transaction_timeout_ms": TRANSACTION_MS}
+        times = {"session_timeout_ms": int(os.environ[SESSION]), "transaction_timeout_ms": TRANSACTION_MS}
         super().__init__(stage, replace(policy, **times), **(given | {"hook": self._passing}))  # type: ignore[arg-type]
 
     def _passing(self, point: Point) -> None:
