@@ -18,7 +18,8 @@ def admin_client(setup: Setup) -> AdminClient:
 
 def topic_names(setup: Setup) -> TopicNames:
     topics = setup.config.topics
-    return TopicNames(topics.predictions, topics.labels if setup.joins_labels else None, topics.prefix)
+    labels = topics.labels if setup.joins_labels else None
+    return TopicNames(topics.predictions, labels, topics.prefix, setup.config.repartition)
 
 
 def wanted_topics(setup: Setup, existing: Mapping[str, int]) -> tuple[TopicSpec, ...]:

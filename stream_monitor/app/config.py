@@ -87,6 +87,7 @@ class MonitorConfig(Section):
     )
     topics: TopicsConfig = default({}, "a mapping with keys predictions, labels, prefix")
     mapping: dict[str, str] = default({}, "a mapping from a field of ours to its dotted path in the input")
+    repartition: bool = default(False, "true if the source topics are not keyed by prediction_id, else false")
     timestamp_unit: Literal["s", "ms", "us", "ns"] = default("s", "s, ms, us or ns")
     models: list[ModelConfig] = default([], "a list of models, each with a name")
     alerts: AlertsConfig = default({}, "a mapping")

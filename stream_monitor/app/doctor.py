@@ -124,12 +124,15 @@ def _broker(setup: Setup, file: Path, roles: Sequence[str]) -> Iterator[Finding]
         yield Finding("topics", False, f"missing: {', '.join(missing)}", mend)
         return
     yield Finding("topics", True, f"all {len(wanted_topics(setup, counts))} are there")
-    if names.labels is not None:
+    if names.keyed_labels is not None:
         try:
-            check_co_partitioned(counts, names.predictions, names.labels)
-            yield Finding("partitions", True, f"{counts[names.predictions]} of both predictions and labels")
+            check_co_partitioned(counts, names.keyed_predictions, names.keyed_labels)
+            yield Finding("partitions", True, f"{counts[names.keyed_predictions]} of both predictions and labels")
         except StreamMonitorError as error:
             yield Finding.failed("partitions", error)
+    if names.repartition:
+        yield Finding("keys", True, "anything: repartition places the events by their prediction_id")
+        return
     sources = [name for name in (names.predictions, names.labels) if name is not None]
     check = KeyCheck({name: counts[name] for name in sources})
     for topic in sources:
@@ -138,15 +141,16 @@ def _broker(setup: Setup, file: Path, roles: Sequence[str]) -> Iterator[Finding]
 
 def _access(setup: Setup, admin: Any, roles: Sequence[str]) -> Finding:
     """What this client lacks of what it needs: for the roles asked about, else for a doctor."""
-    from stream_monitor.app.rights import RUN_ROLES, rights_of
+    from stream_monitor.app.rights import rights_of, run_roles
     from stream_monitor.kafka.allowed import denied, lacking
 
-    needed = {role: rights_of(setup, role) for role in ("doctor", *RUN_ROLES)}
+    every = run_roles(setup)
+    needed = {role: rights_of(setup, role) for role in ("doctor", *every)}
     missing = lacking(admin, (right for rights in needed.values() for right in rights))
     asked = {role: rights for role, rights in needed.items() if role == "doctor" or role in roles}
     if (error := denied(asked, missing)) is not None:
         return Finding.failed("access", error)
-    may = [role for role in RUN_ROLES if missing.isdisjoint(needed[role])]
+    may = [role for role in every if missing.isdisjoint(needed[role])]
     # The broker does not tell of transactional ids.
     return Finding("access", True, f"this client may run {', '.join(may) or 'no stage'}, as far as the broker tells")
 

@@ -25,6 +25,7 @@ from stream_monitor.kafka.ingest import IngestCommit
 from stream_monitor.kafka.snapshot import LoopSnapshot, Work
 from stream_monitor.pipeline.metric_events import MetricEvents
 from stream_monitor.pipeline.policy import Policies
+from stream_monitor.pipeline.repartition import RepartitionCounters
 from stream_monitor.reference.profile import Profile
 
 log = structlog.get_logger("stream_monitor.app")
@@ -61,6 +62,31 @@ class IngestPublisher:
 
     def on_snapshot(self, snapshot: LoopSnapshot) -> None:
         self._board.publish_loop(loop_worked("ingest", snapshot.work))
+        self._lag = {(tp.topic, tp.partition): messages for tp, messages in snapshot.lag.items()}
+        self.committed = snapshot.commits > 0
+
+
+class RepartitionPublisher:
+    """As IngestPublisher; what it counts is of the source topics themselves."""
+
+    def __init__(self, board: Board, topics: Mapping[str, str]) -> None:
+        self._board, self._topics = board, topics
+        self._lag: Mapping[tuple[str, int], int] = {}
+        self.committed = False
+
+    def on_commit(self, counters: RepartitionCounters) -> None:
+        self._board.publish_ingest(
+            IngestCommitted(
+                committed_at=self._board.clock(),
+                worker="repartition",
+                consumed={self._topics[role]: count for role, count in counters.consumed.items()},
+                rejected={(self._topics[role], why): count for (role, why), count in counters.rejected.items()},
+                lag=self._lag,
+            )
+        )
+
+    def on_snapshot(self, snapshot: LoopSnapshot) -> None:
+        self._board.publish_loop(loop_worked("repartition", snapshot.work))
         self._lag = {(tp.topic, tp.partition): messages for tp, messages in snapshot.lag.items()}
         self.committed = snapshot.commits > 0
 

@@ -18,18 +18,26 @@ from stream_monitor.kafka.rights import (
     ingest_rights,
     producer_rights,
     reader_rights,
+    repartition_rights,
     topics_rights,
 )
 
-RUN_ROLES = ("ingest", "evaluate", "react")
+RUN_ROLES = ("repartition", "ingest", "evaluate", "react")
 ROLES = (*RUN_ROLES, "topics", "doctor", "producer", "reader")
+
+
+def run_roles(setup: Setup) -> list[str]:
+    """The roles of `run` that this config needs."""
+    return [role for role in RUN_ROLES if role != "repartition" or setup.config.repartition]
 
 
 def rights_of(setup: Setup, role: str) -> tuple[Right, ...]:
     """What `role` needs, by topic, group and transactional id; `role` is one of ROLES."""
     names = topic_names(setup)
+    letters = setup.config.dead_letters.enabled
     makers: dict[str, Callable[[], tuple[Right, ...]]] = {
-        "ingest": lambda: ingest_rights(names, dead_letters=setup.config.dead_letters.enabled),
+        "repartition": lambda: repartition_rights(names, dead_letters=letters),
+        "ingest": lambda: ingest_rights(names, dead_letters=letters),
         "evaluate": lambda: evaluate_rights(names),
         "react": lambda: _react_rights(setup),
         "topics": lambda: topics_rights(names),

@@ -22,8 +22,9 @@ from stream_monitor.app.logs import configure_logs
 from stream_monitor.app.parts import Part, run_parts, stop_on_signals
 from stream_monitor.app.preflight import checked_setup
 from stream_monitor.app.rights import RUN_ROLES as ROLES
+from stream_monitor.app.rights import run_roles
 from stream_monitor.app.setup import Setup, load_setup
-from stream_monitor.app.stages import LoopChanges, evaluate_part, ingest_part
+from stream_monitor.app.stages import LoopChanges, evaluate_part, ingest_part, repartition_part
 from stream_monitor.app.workers import orphan_watch, worker_command, worker_part
 from stream_monitor.errors import UsageError
 from stream_monitor.export.board import Board
@@ -43,7 +44,7 @@ def run_monitor(
     configure_logs()
     stop = stop_on_signals()
     with Instance(setup.config.state_dir, instance) as owned:
-        roles = ROLES if role is None else (role,)
+        roles = run_roles(setup) if role is None else (role,)
         setup = checked_setup(setup, roles)
         board = Board(export_policy(setup))
         parts = [
@@ -60,7 +61,10 @@ def compose(
     unknown = [role for role in roles if role not in ROLES]
     if unknown:
         raise UsageError(f"There is no role {unknown[0]!r}; accepted: {', '.join(ROLES)}")
+    if "repartition" in roles and not setup.config.repartition:
+        raise UsageError("The role repartition needs `repartition: true` in the config; found false")
     makers: dict[str, Callable[[], Part]] = {
+        "repartition": lambda: repartition_part(setup, owned, board, loop_changes),
         "ingest": lambda: ingest_part(setup, owned, board, loop_changes),
         "evaluate": lambda: evaluate_part(setup, owned, board, loop_changes),
         "react": lambda: react_part(setup, owned, board),

@@ -1,15 +1,16 @@
-"""The two Kafka stages as parts: adapters, policies and publishers put together."""
+"""The Kafka stages as parts: adapters, policies and publishers put together."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 
 from stream_monitor.app.broker import admin_client, topic_names
 from stream_monitor.app.garbage import collect_seldom
 from stream_monitor.app.instance import Instance
 from stream_monitor.app.parts import Part
-from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher
+from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher, RepartitionPublisher
 from stream_monitor.app.rights import rights_of
 from stream_monitor.app.setup import Setup
 from stream_monitor.export.board import Board
@@ -17,9 +18,10 @@ from stream_monitor.kafka.evaluate import EvaluateSettings, EvaluateStage, evalu
 from stream_monitor.kafka.ingest import IngestSettings, IngestStage, ingest_loop, ingest_policy
 from stream_monitor.kafka.join_store import RocksJoinStore
 from stream_monitor.kafka.loop import Loop
+from stream_monitor.kafka.repartition import RepartitionSettings, RepartitionStage, repartition_policy
 from stream_monitor.kafka.rights import topics_of
 from stream_monitor.kafka.topic_watch import describe
-from stream_monitor.kafka.topics import require
+from stream_monitor.kafka.topics import TopicNames, require
 
 LoopChanges = Mapping[str, object]  # fields of LoopPolicy that differ from the defaults
 
@@ -27,6 +29,7 @@ LoopChanges = Mapping[str, object]  # fields of LoopPolicy that differ from the 
 def ingest_part(setup: Setup, owned: Instance, board: Board, changes: LoopChanges | None = None) -> Part:
     """Ingest with the join store under the instance's directory."""
     names = topic_names(setup)
+    setup = behind_repartition(setup, names)
     publisher = IngestPublisher(board, setup.policies.topics)
 
     def run(stop: threading.Event) -> None:
@@ -68,6 +71,46 @@ def ingest_part(setup: Setup, owned: Instance, board: Board, changes: LoopChange
                 store.close()
 
     return Part("ingest", run, lambda: publisher.committed)
+
+
+def behind_repartition(setup: Setup, names: TopicNames) -> Setup:
+    """What ingest is told where it reads the keyed topics: whether a time is plausible was judged before."""
+    if not names.repartition:
+        return setup
+    topics = {"predictions": names.keyed_predictions, "labels": names.keyed_labels or ""}
+    return replace(
+        setup,
+        policies=replace(setup.policies, repartition=True, topics=topics),
+        decode=replace(setup.decode, max_past_ms=None, max_future_ms=None, per_model={}),
+    )
+
+
+def repartition_part(setup: Setup, owned: Instance, board: Board, changes: LoopChanges | None = None) -> Part:
+    """Events of topics keyed by anything, to the keyed topics that ingest reads."""
+    names = topic_names(setup)
+    publisher = RepartitionPublisher(board, setup.policies.topics)
+
+    def run(stop: threading.Event) -> None:
+        collect_seldom()
+        letters = setup.config.dead_letters
+        counts = _counts(setup, "repartition")
+        settings = RepartitionSettings(names, counts, owned.name, letters.enabled, letters.stop_on_flood)
+        stage = RepartitionStage(setup.policies, setup.decode, settings, on_commit=publisher.on_commit)
+        policy = repartition_policy(
+            names,
+            setup.client,
+            owned.name,
+            flush_interval_ms=setup.config.flush_interval,
+            early_flush_gap_ms=setup.config.early_flush_gap,
+            idle_timeout_ms=setup.config.idle_timeout,
+            **(changes or {}),
+        )
+        try:
+            Loop(stage, policy, on_snapshot=publisher.on_snapshot).run(stop)
+        finally:
+            board.drop_worker("repartition")
+
+    return Part("repartition", run, lambda: publisher.committed)
 
 
 def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChanges | None = None) -> Part:

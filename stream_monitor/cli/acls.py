@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 class AclRole(StrEnum):
+    REPARTITION = "repartition"
     INGEST = "ingest"
     EVALUATE = "evaluate"
     REACT = "react"
@@ -38,8 +39,8 @@ def acls(
     role: Annotated[
         list[AclRole] | None,
         typer.Option(
-            help="Only this role; again for more. run: ingest, evaluate and react; topics: topics create; "
-            "producer: sends the events; reader: reads metrics and alerts. Default: each of them."
+            help="Only this role; again for more. run: repartition (where configured), ingest, evaluate and react; "
+            "topics: topics create; producer: sends the events; reader: reads metrics and alerts. Default: each of them."
         ),
     ] = None,
     principal: Annotated[

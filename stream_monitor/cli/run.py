@@ -12,6 +12,7 @@ from stream_monitor.errors import UsageError
 
 
 class Role(StrEnum):
+    REPARTITION = "repartition"
     INGEST = "ingest"
     EVALUATE = "evaluate"
     REACT = "react"
@@ -19,7 +20,7 @@ class Role(StrEnum):
 
 def run(
     config: ConfigFile = DEFAULT_CONFIG,
-    role: Annotated[Role | None, typer.Option(help="Run only this stage; default: all three.")] = None,
+    role: Annotated[Role | None, typer.Option(help="Run only this stage; default: all that the config needs.")] = None,
     instance: Annotated[str | None, typer.Option(help="Name of this instance; default: the host's name.")] = None,
     workers: Annotated[
         int, typer.Option(min=0, max=64, help="Start so many ingest processes, ID-0, ID-1, …; 0: ingest in this one.")

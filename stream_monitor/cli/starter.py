@@ -16,6 +16,7 @@ topics:
   labels: labels
   prefix: streammonitor.        # the monitor's own topics: streammonitor.metrics, streammonitor.alerts, ...
 
+# repartition: true             # if they are keyed by something else; then their partitions may differ too
 # timestamp_unit: s             # of numeric timestamps: s, ms, us or ns
 # mapping:                      # where our fields stand in your events, if elsewhere
 #   prediction_id: payload.request_id

@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
-from stream_monitor.errors import RejectFlood, SetupError
-from stream_monitor.events.cloudevents import DEAD_LETTER_TYPE, cloudevents_headers
+from stream_monitor.errors import SetupError
 from stream_monitor.events.decode import LabelDecoder, PredictionDecoder
 from stream_monitor.events.label import LabelEvent
 from stream_monitor.events.policy import DecodePolicy
 from stream_monitor.events.prediction import PredictionRow
-from stream_monitor.events.rejects import DeadLetter
 from stream_monitor.join.store import JoinStore, MemoryStore, Role
 from stream_monitor.kafka.columns import records_of
 from stream_monitor.kafka.compacted import CompactedReader
+from stream_monitor.kafka.dead_letters import dead_letter_record
+from stream_monitor.kafka.flood_stop import FloodStop
 from stream_monitor.kafka.keys import KeyCheck
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.policy import LoopPolicy
@@ -31,7 +31,6 @@ from stream_monitor.kafka.snapshot import LoopSnapshot
 from stream_monitor.kafka.stage import TP, Message, OutRecord, Run, Start
 from stream_monitor.kafka.topics import TopicNames, check_co_partitioned
 from stream_monitor.kafka.transaction import Hook
-from stream_monitor.pipeline import flood
 from stream_monitor.pipeline.horizon import Span
 from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestCounters, IngestFlush, IngestFold
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
@@ -90,22 +89,23 @@ class IngestStage:
         self._on_commit = on_commit
         self._stopping = stopping
         names = settings.names
-        self._roles: dict[str, Role] = {names.predictions: PREDICTIONS}
-        if names.labels is not None:
-            self._roles[names.labels] = LABELS
-            check_co_partitioned(settings.counts, names.predictions, names.labels)
+        self._roles: dict[str, Role] = {names.keyed_predictions: PREDICTIONS}
+        if names.keyed_labels is not None:
+            self._roles[names.keyed_labels] = LABELS
+            check_co_partitioned(settings.counts, names.keyed_predictions, names.keyed_labels)
         self._topics = {role: topic for topic, role in self._roles.items()}
         self._source_counts = {role: settings.counts[topic] for topic, role in self._roles.items()}
         self._owned: set[int] = set()
         self._topic_ids: dict[Role, str] = {}
         self._keys = KeyCheck({topic: settings.counts[topic] for topic in self._roles})
         self._samplers = PredictionDecoder(decode), LabelDecoder(decode)
-        self._check_keys = settings.check_keys and (self._stored or names.labels is not None)
+        by_id = self._stored or names.labels is not None
+        self._check_keys = settings.check_keys and by_id and not names.repartition
         self._flush: IngestFlush | None = None
         self._spans: Mapping[TP, Span] = {}
         self._read_at: list[float] = []
         self._rejected = RejectLog()
-        self._lately = flood.no_spans()
+        self._flood = FloodStop(policies.reject_flood_share if settings.stop_on_flood else None)
         self._profiles: CompactedReader | None = None
 
     def assigned(self, partitions: Mapping[TP, Start]) -> None:
@@ -172,14 +172,9 @@ class IngestStage:
         panes = self._settings.names.panes
         records = [OutRecord(panes, key, value, partition) for partition, key, value in self._flush.messages]
         if self._settings.dead_letters:
-            records.extend(self._dead_letter(letter, now_ms) for letter in self._flush.dead_letters)
+            names, source = self._settings.names, self._policies.source
+            records.extend(dead_letter_record(letter, names, source, now_ms) for letter in self._flush.dead_letters)
         return records
-
-    def _dead_letter(self, letter: DeadLetter, now_ms: int) -> OutRecord:
-        place = f"{letter.topic}-{letter.partition}"
-        headers = cloudevents_headers(DEAD_LETTER_TYPE, f"{place}-{letter.offset}", self._policies.source, now_ms)
-        topic = self._settings.names.dead_letters
-        return OutRecord(topic, place.encode(), letter.encode(), headers=tuple(headers))
 
     def commit_metadata(self, topic: str, partition: int) -> str:
         floor = self._fold.floor(self._roles[topic], partition) if self._stored else None
@@ -198,19 +193,9 @@ class IngestStage:
             left_out = {(self._topics[role], reason): n for (role, reason), n in counters.left_out.items()}
             self._rejected.say(self._flush.dead_letters, left_out, now)
             self._on_commit(IngestCommit(counters, waited, entries, size, held, dropped.evicted))
-            if self._settings.stop_on_flood:
-                self._stop_in_a_flood(counters, int(now * 1_000))
+            self._flood.committed(counters.consumed.total(), counters.rejected.total(), now)
         self._flush = None
         self._adopt(dict(self._profiles.poll()) if self._profiles is not None else {})
-
-    def _stop_in_a_flood(self, counters: IngestCounters, now_ms: int) -> None:
-        """What was read until here is committed, and counted; nothing that comes after is read."""
-        recent = flood.count(self._lately, counters.consumed.total(), counters.rejected.total(), now_ms)
-        if recent.is_flood(self._policies.reject_flood_share):
-            raise RejectFlood(
-                f"{recent}, and dead_letters.stop_on_flood says to stop at {self._policies.reject_flood_share:.0%}",
-                mend="see the dead letters; correct what sends the events, or set dead_letters.stop_on_flood: false",
-            )
 
     def aborted(self) -> None:
         self._flush = None
@@ -240,7 +225,8 @@ def _models(policies: Policies) -> list[ModelPolicy]:
 
 def ingest_policy(names: TopicNames, client: Mapping[str, object], instance: str, **changes: object) -> LoopPolicy:
     """The loop policy of an ingest worker; `changes` replace single fields."""
-    sources = (names.predictions,) if names.labels is None else (names.predictions, names.labels)
+    labels = names.keyed_labels
+    sources = (names.keyed_predictions,) if labels is None else (names.keyed_predictions, labels)
     policy = LoopPolicy("ingest", instance, f"{names.prefix}ingest", sources, client, names.prefix)
     return replace(policy, **changes)  # type: ignore[arg-type]
 

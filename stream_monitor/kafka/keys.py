@@ -46,7 +46,7 @@ class KeyCheck:
                     f"records of {topic} must be keyed by their prediction_id, so that labels meet their "
                     f"predictions; found {found} for prediction_id {prediction_id!r} "
                     f"({self._wrong[topic]} of {self._samples[topic]} samples)",
-                    mend="set the producer's key to the prediction_id",
+                    mend="set the producer's key to the prediction_id, or set `repartition: true` in the config",
                 )
         elif self._partitions[topic] > 1:
             count = self._partitions[topic]

@@ -14,6 +14,7 @@ from enum import StrEnum
 from stream_monitor.kafka.evaluate import evaluate_policy
 from stream_monitor.kafka.ingest import ingest_policy
 from stream_monitor.kafka.policy import LOOKING_GROUP, READING_GROUP, LoopPolicy
+from stream_monitor.kafka.repartition import repartition_policy
 from stream_monitor.kafka.topics import TopicNames, topic_specs
 
 
@@ -46,6 +47,17 @@ class Right:
     def __str__(self) -> str:
         named = f"{self.name}*" if self.prefixed else self.name
         return f"{self.operation} on {self.resource.replace('-', ' ')} {named}"
+
+
+def repartition_rights(names: TopicNames, *, dead_letters: bool) -> tuple[Right, ...]:
+    """None where the config has no such stage."""
+    if not names.repartition:
+        return ()
+    policy = repartition_policy(names, {}, "")
+    written = {name: "events by their prediction_id" for name in (names.keyed_predictions, names.keyed_labels) if name}
+    if dead_letters:
+        written[names.dead_letters] = "events that cannot be read"
+    return (*_read(policy, "events"), *_written(policy, written))
 
 
 def ingest_rights(names: TopicNames, *, dead_letters: bool) -> tuple[Right, ...]:
@@ -81,7 +93,7 @@ def topics_rights(names: TopicNames) -> tuple[Right, ...]:
 
 
 def doctor_rights(names: TopicNames) -> tuple[Right, ...]:
-    sources = _sources(names)
+    sources = [] if names.repartition else _sources(names)  # any key will do then
     others = [spec.name for spec in topic_specs(names) if spec.name not in sources]
     return (
         *(_topic(name, Operation.READ, "samples its keys") for name in sources),

@@ -20,6 +20,7 @@ from stream_monitor.kafka.policy import MAX_RECORD_BYTES
 
 _DAY_MS = 86_400_000
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
+# Of topics that carry progress: that of all workers is compared, and their clocks may differ.
 _BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
 _COMPACTED = {"cleanup.policy": "compact", **_LARGE}
 
@@ -41,6 +42,16 @@ class TopicNames:
     predictions: str = "predictions"
     labels: str | None = "labels"
     prefix: str = "streammonitor."
+    repartition: bool = False
+
+    @property
+    def keyed_predictions(self) -> str:
+        """Where ingest reads predictions: keyed by prediction_id."""
+        return self.prefix + "predictions-by-id" if self.repartition else self.predictions
+
+    @property
+    def keyed_labels(self) -> str | None:
+        return self.prefix + "labels-by-id" if self.repartition and self.labels is not None else self.labels
 
     @property
     def panes(self) -> str:
@@ -73,13 +84,17 @@ class TopicNames:
 
 def topic_specs(names: TopicNames, *, source_partitions: int = 4, panes_partitions: int = 4) -> tuple[TopicSpec, ...]:
     """Every topic, sources first. `state` has the partitions of `panes`: evaluate uses the same number of both."""
-    specs = [TopicSpec(names.predictions, source_partitions, {}, "prediction_id")]
-    if names.labels is not None:
-        specs.append(TopicSpec(names.labels, source_partitions, {}, "prediction_id"))
     kept = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
+    keyed_by = "anything" if names.repartition else "prediction_id"
+    specs = [TopicSpec(name, source_partitions, {}, keyed_by) for name in (names.predictions, names.labels) if name]
+    if names.repartition:
+        specs += [
+            TopicSpec(name, source_partitions, {**kept, **_LARGE, **_BROKER_TIME}, "prediction_id")
+            for name in (names.keyed_predictions, names.keyed_labels)
+            if name
+        ]
     return (
         *specs,
-        # The broker's time: evaluate compares progress of all workers, whose clocks may differ.
         TopicSpec(names.panes, panes_partitions, {**kept, **_LARGE, **_BROKER_TIME}, "model name"),
         TopicSpec(names.state, panes_partitions, _COMPACTED, "state key"),
         TopicSpec(names.profiles, 1, _COMPACTED, "model name"),

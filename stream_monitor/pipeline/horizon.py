@@ -76,6 +76,10 @@ class Horizon:
         """A flush begins."""
         self._flush = {}
 
+    def discarded(self) -> None:
+        """What was read since the last commit will be read again."""
+        self._flush = {}
+
     def released(self, sources: Iterable[Source]) -> None:
         """These partitions belong to somebody else now."""
         for owned in sources:

@@ -29,11 +29,12 @@ from stream_monitor.pipeline.horizon import Horizon, Span
 from stream_monitor.pipeline.joining import Joining
 from stream_monitor.pipeline.latency import LatencyCounts
 from stream_monitor.pipeline.learning import fits
-from stream_monitor.pipeline.messages import FORMAT, Progress, SourceRange, encode
+from stream_monitor.pipeline.messages import FORMAT, Progress, SourceRange, decode, encode
 from stream_monitor.pipeline.partition import partition_of
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
 from stream_monitor.pipeline.prediction_columns import ROWS_AT_ONCE, PredictionColumns
 from stream_monitor.pipeline.rejected import Record, Rejected
+from stream_monitor.pipeline.upstream import UpstreamHorizon
 from stream_monitor.pipeline.window_ends import WindowEnds
 from stream_monitor.reference.profile import Profile
 
@@ -124,8 +125,10 @@ class IngestFold:
         self._profiles: dict[str, Profile] = {}
         self._decoder = PredictionDecoder(decode)
         self._label_decoder = LabelDecoder(decode)
-        self._horizon = Horizon(policies.idle_timeout_ms)
+        self._upstream = UpstreamHorizon(policies.progress_timeout_ms) if policies.repartition else None
+        self._horizon = Horizon(policies.idle_timeout_ms) if self._upstream is None else self._upstream
         self._rejected = Rejected(policies.dead_letters)
+        self._rejected_before: Counter[str] = Counter()  # by repartition, as its marks say
         self._counters = IngestCounters()
         self._spans: Mapping[tuple[str, int], Span] = {}
         self._flushed_ms = 0
@@ -148,6 +151,7 @@ class IngestFold:
 
     def predictions(self, records: Records) -> None:
         """Fold a batch of the predictions topic."""
+        records = self._without_marks(PREDICTIONS, records)
         self._counters.consumed[PREDICTIONS] += len(records.values)
         for name, rows in self._gathered(records).items():
             model = self._models[name]
@@ -187,6 +191,7 @@ class IngestFold:
 
     def labels(self, records: Records) -> None:
         """Fold a batch of the labels topic."""
+        records = self._without_marks(LABELS, records)
         decoded = self._label_decoder.decode_batch(records.values, records.timestamps_ms)
         self._counters.consumed[LABELS] += len(records.values)
         self._reject(LABELS, decoded.rejects, records)
@@ -245,8 +250,8 @@ class IngestFold:
             instance=self._instance,
             sources=self._horizon.progress(now_ms, spans),
             counts=dict(counts),
-            events=sum(self._counters.consumed.values()),
-            rejects=dict(_summed_by_reason(self._counters.rejected)),
+            events=self._counters.consumed.total() + self._rejected_before.total(),
+            rejects=dict(_summed_by_reason(self._counters.rejected) + self._rejected_before),
             topic_ids=ids,
         )
         messages.extend(OutMessage(partition, None, encode(progress)) for partition in range(panes_partitions))
@@ -269,6 +274,7 @@ class IngestFold:
 
     def discarded(self) -> None:
         """Forget everything since the last commit."""
+        self._horizon.discarded()
         self._start_anew()
 
     def released(self, partitions: Iterable[tuple[str, int]]) -> None:
@@ -282,11 +288,29 @@ class IngestFold:
         """Lowest offset that the join entries written so far need; None: none."""
         return self._store.floors(partition).get(role)
 
+    def _without_marks(self, role: str, records: Records) -> Records:
+        """Of a topic that repartition.py filled: its events; its marks, which have no key, are heard."""
+        if self._upstream is None or None not in records.keys:
+            return records
+        kept = []
+        for place, key in enumerate(records.keys):
+            value = records.values[place]
+            if key is not None or not value or value.startswith(b"{"):  # a stranger's record: an event, or a reject
+                kept.append(place)
+                continue
+            mark = decode(value)
+            if isinstance(mark, Progress):
+                self._upstream.hear(role, records.partitions[place], mark, records.timestamps_ms[place])
+                self._rejected_before.update(mark.rejects)
+        partitions, offsets, times, keys, values = records
+        return Records(_at(partitions, kept), _at(offsets, kept), _at(times, kept), _at(keys, kept), _at(values, kept))
+
     def _start_anew(self) -> None:
         self._overlay.drop()
         self._book.clear()
         self._horizon.start_anew()
         self._rejected = Rejected(self._policies.dead_letters)
+        self._rejected_before = Counter()
         self._counters = IngestCounters()
         self._spans = {}
 

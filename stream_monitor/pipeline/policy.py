@@ -87,6 +87,7 @@ class Policies:
     reject_flood_share: float = 0.1
     hash_key: bytes = field(default=b"stream-monitor", repr=False)
     dead_letters: DeadLetterPolicy = DeadLetterPolicy()
+    repartition: bool = False  # ingest reads topics that pipeline/repartition.py filled
     source: str = "stream-monitor"
     topics: Mapping[str, str] = field(default_factory=lambda: {"predictions": "predictions", "labels": "labels"})
 

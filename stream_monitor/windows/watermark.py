@@ -27,7 +27,8 @@ class SourceProgress(msgspec.Struct, array_like=True):
 
     `start`, `end`: offsets [start, end) that this flush consumed.  `newest_ms`: newest event time a model in this
     flush.  `caught_up`: all that stood in the partition one idle timeout ago is consumed.  `active`: models that had
-    an event here since then.
+    an event here since then.  `seen_ms`: newest event time a model that is known of, where `newest_ms` says
+    less because a source behind this partition holds it back.
     """
 
     role: Role
@@ -37,6 +38,7 @@ class SourceProgress(msgspec.Struct, array_like=True):
     newest_ms: dict[str, Moment] = {}
     caught_up: bool = False
     active: list[str] = []
+    seen_ms: dict[str, Moment] = {}
 
 
 class SourceState(msgspec.Struct, array_like=True):
@@ -49,6 +51,7 @@ class SourceState(msgspec.Struct, array_like=True):
     active: list[str] = []
     newest_ms: dict[str, Moment] = {}
     topic_id: str = ""
+    seen_ms: dict[str, Moment] = {}
 
     def is_of_another(self, topic_id: str) -> bool:
         """Whether the topic was made anew since."""
@@ -99,14 +102,17 @@ class Sources(msgspec.Struct, array_like=True):
         state.active = progress.active
         for model, moment in progress.newest_ms.items():
             state.newest_ms[model] = max(moment, state.newest_ms.get(model, moment))
+        for model, moment in progress.seen_ms.items():
+            state.seen_ms[model] = max(moment, state.seen_ms.get(model, moment))
 
     def newest_ms(self, model: str, roles: Iterable[str]) -> int | None:
         """Newest event time of `model` over all partitions of `roles`."""
         moments = [
-            state.newest_ms[model]
+            told[model]
             for role in roles
             for state in self.known.get(role, {}).values()
-            if model in state.newest_ms
+            for told in (state.newest_ms, state.seen_ms)
+            if model in told
         ]
         return max(moments, default=None)
 
