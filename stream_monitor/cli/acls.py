@@ -40,7 +40,7 @@ def acls(
         list[AclRole] | None,
         typer.Option(
             help="Only this role; again for more. run: repartition (where configured), ingest, evaluate and react; "
-            "topics: topics create; producer: sends the events; reader: reads metrics and alerts. Default: each of them."
+            "topics: topics create; producer: sends events; reader: reads metrics and alerts. Default: each of them."
         ),
     ] = None,
     principal: Annotated[
