@@ -33,7 +33,6 @@ from stream_monitor.pipeline.round import Cause, Round
 from stream_monitor.pipeline.series import ModelMeta, Series, SeriesMeta
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.packed import PackedPredictions
-from stream_monitor.windows.grid import pane_start
 from stream_monitor.windows.watermark import SourceProgress, Sources, read_watermark
 
 
@@ -108,7 +107,7 @@ class EvaluateFold:
             self._health.schema_known(message.model, self._now_ms)
             model = self._model(message.model)
             for pane in message.panes:
-                model.apply(pane, offset)
+                model.apply(pane, offset, message.pane_ms)
         else:
             self._progress(message, record_ms)
         return True
@@ -194,6 +193,8 @@ class EvaluateFold:
         for record in sorted(records, key=lambda record: _rank(record.key)):
             if record.value is not None:
                 fold._restored(record.key, record.value)
+        for model in fold._models.values():
+            model.resume()
         if fold._round is not None:
             fold._round_is_written = True
             fold._rest = fold._turns(fold._round)
@@ -347,6 +348,7 @@ class EvaluateFold:
         model = self._model(str(parts[1]))
         if kind == "model":
             model.meta = ModelMeta.from_bytes(value)
+            self._outbox.touched.discard(tuple(parts))
         elif kind == "profile":
             profile = Profile.from_json(value)
             model.refer_to(profile)
@@ -372,12 +374,11 @@ class EvaluateFold:
             if parts[4] not in model.bases:
                 self._outbox.touch(*parts)
                 return
-            start = pane_start(int(parts[5] or 0), model.policy.pane_ms)
+            start = model.restore_pane(series, TimeBasis(str(parts[4])), int(parts[5] or 0), value)
             if start != parts[5]:
                 # Written under other windows: it goes into the pane that now holds its start.
                 self._outbox.touch(*parts)
                 self._outbox.touch(*parts[:5], start)
-            model.restore_pane(series, TimeBasis(str(parts[4])), start, value)
 
     def _summary(self) -> EvaluateSummary:
         return EvaluateSummary(

@@ -27,30 +27,29 @@ class Forgetting:
         self._expired: dict[TimeBasis, tuple[int, int]] = {}
         self._silent_from: int | None = None  # none of the series fell silent before
 
-    def expire(self, all_series: Collection[Series], basis: TimeBasis, mark: int, closed: ClosedWindows) -> None:
-        """Let panes and published windows go that the watermark `mark` has left behind."""
-        settled = mark - self._policy.allowed_lateness_ms
+    def expire(self, all_series: Collection[Series], basis: TimeBasis, settled: int, closed: ClosedWindows) -> None:
+        """Let panes and published windows go that end by `settled`."""
         # All that ends does so on one grid, also windows of a former config, which `closed` still names.
         step = gcd(self._policy.pane_ms, *(part for _, *spec in closed for part in spec))
         if self._expired.get(basis) == (settled // step, step):
             return
         self._expired[basis] = (settled // step, step)
         for series in all_series:
-            if self._expire_in(series, basis, mark):
+            if self._expire_in(series, basis, settled):
                 self._outbox.touch("series", self._policy.name, *series.parts)
 
-    def _expire_in(self, series: Series, basis: TimeBasis, mark: int) -> bool:
-        policy, lateness = self._policy, self._policy.allowed_lateness_ms
+    def _expire_in(self, series: Series, basis: TimeBasis, settled: int) -> bool:
+        policy = self._policy
         changed = False
-        for start in [s for s in series.panes(basis) if mark >= pane_dies_at(policy.windows, s, lateness)]:
+        for start in [s for s in series.panes(basis) if settled >= pane_dies_at(policy.windows, s)]:
             series.forget_pane(basis, start)
             self._outbox.touch("pane", policy.name, *series.parts, basis, start)
             changed = True
-        for key in [key for key in series.meta.published if key[0] == basis and is_over(key, mark, lateness)]:
+        for key in [key for key in series.meta.published if key[0] == basis and is_over(key, settled)]:
             del series.meta.published[key]
             changed = True
         if basis is TimeBasis.LABEL:
-            changed |= series.carry_predicted(mark - lateness - self._widest_ms)
+            changed |= series.carry_predicted(settled - self._widest_ms)
         return changed
 
     def series_came(self) -> None:

@@ -242,6 +242,7 @@ class IngestFold:
         messages: list[OutMessage] = []
         panes_partitions = self._policies.panes_partitions
         for delta in self._book.deltas(ranges, ids):
+            delta.pane_ms = self._policies.model(delta.model).pane_ms
             messages.append(
                 OutMessage(partition_of(delta.model, panes_partitions), delta.model.encode(), encode(delta))
             )

@@ -45,11 +45,14 @@ class PaneDelta(msgspec.Struct, array_like=True):
 
 
 class Delta(msgspec.Struct, tag="delta", tag_field="kind"):
+    """`pane_ms`: how wide ingest cuts the model's panes; 0: not said."""
+
     v: int
     model: str
     ranges: list[SourceRange]
     panes: list[PaneDelta]
     topic_ids: dict[str, str] = {}
+    pane_ms: int = 0
 
 
 class Progress(msgspec.Struct, tag="progress", tag_field="kind"):

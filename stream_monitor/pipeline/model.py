@@ -35,6 +35,7 @@ from stream_monitor.pipeline.series import (
     is_over,
     window_key,
 )
+from stream_monitor.pipeline.whole import is_whole, note_cut, take_effect
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.packed import PackedLabels, PackedPredictions
 from stream_monitor.sketches.pane import PredictionPane
@@ -71,6 +72,8 @@ class ModelFold:
         self._forgetting = Forgetting(policy, outbox)
         self._pane_ms = policy.pane_ms
         self._grid = WindowSpec(policy.pane_ms, policy.pane_ms)
+        take_effect(self.meta, self._spec_keys(), self._pane_ms, {})
+        self._touch()
 
     @property
     def newest(self) -> dict[NewestKey, list[MetricEvent]]:
@@ -99,17 +102,26 @@ class ModelFold:
                 found.update(schemas_of(pane.basis, pane.data))
         return self.references.unknown(found, self.learner.profile)
 
-    def apply(self, delta: PaneDelta, offset: int) -> None:
-        """Merge one pane's increments, or count them as too late, window by window."""
+    def apply(self, delta: PaneDelta, offset: int, width_ms: int = 0) -> None:
+        """Merge one pane's increments, or count them as too late, window by window. `width_ms`: of the pane as ingest
+        cut it, which may have been by another config; 0: as this one."""
         if delta.basis not in self.bases:
             return
-        # Ingest may have cut its panes by another config.
         start = pane_start(delta.start_ms, self._pane_ms)
         series = self._series(delta.version, delta.segment)
         if delta.basis is TimeBasis.PREDICTION:
-            self._apply_predictions(series, start, series.prediction_panes.read(delta.data), offset)
+            predictions = series.prediction_panes.read(delta.data)
+            self._note_cut(delta.basis, delta.start_ms, width_ms, predictions.n)
+            self._apply_predictions(series, start, predictions, offset)
         else:
-            self._apply_labels(series, start, series.label_panes.read(delta.data), offset)
+            labels = series.label_panes.read(delta.data)
+            # A deadline lies where no event is.
+            self._note_cut(delta.basis, delta.start_ms, width_ms, labels.joined + labels.labels)
+            self._apply_labels(series, start, labels, offset)
+
+    def _note_cut(self, basis: TimeBasis, start_ms: int, width_ms: int, events: int) -> None:
+        if events and note_cut(self.meta, basis, start_ms, width_ms, self._pane_ms):
+            self._touch()
 
     def _apply_predictions(self, series: Series, start: int, delta: PackedPredictions, offset: int) -> None:
         alive = self._note_windows(TimeBasis.PREDICTION, series, start, delta.n, offset)
@@ -143,17 +155,20 @@ class ModelFold:
     def _note_windows(self, basis: TimeBasis, series: Series, start: int, events: int, offset: int) -> bool:
         """Tell each window that holds the pane: an open one has nothing to do, a closed one is to be published anew,
         for one that is over the events are too late. True if any of them still takes the pane."""
-        mark = self.meta.marks.get(basis)
-        lateness = self.policy.allowed_lateness_ms
+        settled = self._settled(basis)
         least_end = start + self._pane_ms  # of a window that holds it
-        if all(end <= start for end in self.meta.closed.values()) and (mark is None or mark < least_end + lateness):
+        if all(end <= start for end in self.meta.closed.values()) and (settled is None or settled < least_end):
             return True
         alive = False
         for window in windows_holding(self.policy.windows, start):
-            if mark is not None and mark >= window.end_ms + lateness:
+            if not is_whole(self.meta, basis, window):
+                continue
+            # One whose correction waits takes the pane yet: after a restart with less lateness there are such.
+            waits = window_key(basis, window) in series.meta.dirty
+            if settled is not None and settled >= window.end_ms and not waits:
                 if events:
                     self._outbox.too_late(place_of(self.name, series, basis, window), events, offset)
-                self._pass_over(basis, window.spec, mark - lateness)
+                self._pass_over(basis, window.spec, settled)
                 continue
             alive = True
             closed = self.meta.closed.get((str(basis), window.spec.size_ms, window.spec.slide_ms))
@@ -161,7 +176,11 @@ class ModelFold:
                 series.meta.dirty.add(window_key(basis, window))
         if self.policy.joins_labels:
             # Pending is a running sum: what comes late changes it at the end of every later window.
-            series.meta.dirty |= {key for key in series.meta.published if key[0] == "label" and key[3] + key[1] > start}
+            series.meta.dirty |= {
+                key
+                for key in series.meta.published
+                if key[0] == "label" and key[3] + key[1] > start and not is_over(key, self._settled(TimeBasis.LABEL))
+            }
         self._touch_series(series)
         return alive
 
@@ -231,16 +250,50 @@ class ModelFold:
         meta.dirty = {key for key in meta.dirty if key[0] in self.bases}
         self._put(series)
 
-    def restore_pane(self, series: Series, basis: TimeBasis, start: int, data: bytes) -> None:
-        """Take up a pane of a state record."""
+    def restore_pane(self, series: Series, basis: TimeBasis, cut_ms: int, data: bytes) -> int:
+        """Take up a pane of a state record, which was written for the start `cut_ms`; returns the start it has now."""
+        start = pane_start(cut_ms, self._pane_ms)
         self.references.saw(schemas_of(basis, data))
         if basis is TimeBasis.PREDICTION:
-            series.prediction_panes.add(start, series.prediction_panes.read(data))
+            predictions = series.prediction_panes.read(data)
+            self._note_cut(basis, cut_ms, self.meta.pane_ms, predictions.n)
+            series.prediction_panes.add(start, predictions)
         else:
             pane = series.label_panes.read(data)
+            self._note_cut(basis, cut_ms, self.meta.pane_ms, pane.joined + pane.labels)
             series.label_panes.add(start, pane if self._is_sampled(series, start) else pane.without_sample())
+        return start
+
+    def resume(self) -> None:
+        """All records are taken up: from now on the windows are those of this config."""
+        lost: dict[str, int] = {}
+        watched = {key[0] for key in self.meta.specs}
+        for basis in BASES:
+            moments = [
+                s.meta.gone_ms[basis] + self.meta.pane_ms for s in self.series.values() if basis in s.meta.gone_ms
+            ]
+            if (settled := self._settled(basis)) is not None:
+                moments.append(pane_start(settled, self.meta.pane_ms or 1))
+            # Labels that came before they were watched are in no pane.
+            if basis not in watched and (mark := self.meta.marks.get(TimeBasis.PREDICTION)) is not None:
+                moments.append(mark)
+            if moments:
+                lost[basis] = max(moments)
+        if take_effect(self.meta, self._spec_keys(), self._pane_ms, lost):
+            self._touch()
 
     # -- time --------------------------------------------------------------------------------------------------
+
+    def _settled(self, basis: TimeBasis) -> int | None:
+        """All windows that end by this can no longer change, not even if the config allows more lateness later."""
+        mark = self.meta.marks.get(basis)
+        if mark is None:
+            return None
+        settled, known = mark - self.policy.allowed_lateness_ms, self.meta.settled.get(basis)
+        if known is None or settled > known:
+            known = self.meta.settled[basis] = settled
+            self._touch()
+        return known
 
     def advance(self, sources: Sources, turn: Round) -> Iterator[None]:
         """Close what is due, revise what changed, forget what is over.
@@ -284,6 +337,9 @@ class ModelFold:
                 if upto is not None and self._is_due(basis, spec, upto):
                     yield (str(basis), spec.size_ms, spec.slide_ms), upto
 
+    def _spec_keys(self) -> set[SpecKey]:
+        return {(str(basis), spec.size_ms, spec.slide_ms) for basis in self.bases for spec in self._specs(basis)}
+
     def _specs(self, basis: TimeBasis) -> list[WindowSpec]:
         specs = list(self.policy.windows)
         if basis is TimeBasis.LABEL and self.policy.detectors and self._grid not in specs:
@@ -307,7 +363,7 @@ class ModelFold:
     def _close_due(self, closing: Closing, now_ms: int) -> Iterator[None]:
         """All windows up to the targets, in the order of their ends, by prediction time before by label time."""
         # A restart in between may have brought another config.
-        watched = {(str(basis), spec.size_ms, spec.slide_ms) for basis in self.bases for spec in self._specs(basis)}
+        watched = self._spec_keys()
         due = [self._due(key, upto) for key, upto in closing.targets.items() if key in watched]
         for end, order, spec, start in merge(*due):
             basis = self.bases[order]
@@ -325,7 +381,8 @@ class ModelFold:
         windows = due_windows(
             spec, self.meta.closed[key], upto, starts, lambda w: any(s.is_live(basis, w, retire_ms) for s in alive)
         )
-        return ((window.end_ms, order, spec, window.start_ms) for window in windows)
+        whole = (window for window in windows if is_whole(self.meta, basis, window))
+        return ((window.end_ms, order, spec, window.start_ms) for window in whole)
 
     def _close(self, basis: TimeBasis, window: Window, closing: Closing, now_ms: int) -> Iterator[None]:
         key = window_key(basis, window)
@@ -396,6 +453,8 @@ class ModelFold:
     def _revise_window(self, series: Series, key: WindowKey, now_ms: int) -> None:
         basis, size, slide, start = key
         window = Window(WindowSpec(size, slide), start)
+        if not is_whole(self.meta, TimeBasis(basis), window):
+            return
         revision = series.meta.published.get(key, -1) + 1
         figures = self._publisher.figures(series, TimeBasis(basis), window)
         self._publisher.publish(series, TimeBasis(basis), window, figures, revision, now_ms)
@@ -403,7 +462,7 @@ class ModelFold:
             series.meta.published[key] = revision
 
     def _is_over(self, key: WindowKey) -> bool:
-        return is_over(key, self.meta.marks.get(key[0]), self.policy.allowed_lateness_ms)
+        return is_over(key, self._settled(TimeBasis(key[0])))
 
     def _is_kept(self, key: WindowKey) -> bool:
         """False for a window of a former config: nothing keeps its panes from expiring."""
@@ -413,8 +472,8 @@ class ModelFold:
         """Let go what can no longer change; with the last series of a version its alerts end, and so do those on
         windows of a former config."""
         for basis in self.bases:
-            if (passed := self.meta.marks.get(basis)) is not None:
-                self._forgetting.expire(self.series.values(), basis, passed, self.meta.closed)
+            if (settled := self._settled(basis)) is not None:
+                self._forgetting.expire(self.series.values(), basis, settled, self.meta.closed)
         mark = self.meta.marks.get(TimeBasis.PREDICTION)
         if mark is None:
             return

@@ -144,18 +144,26 @@ class ModelMeta(msgspec.Struct, array_like=True):
     `marks`: event-time watermark by basis.  `closed`: by (basis, size, slide), end of the newest closed window.
     `revised_ms`: clock of the last revisions.  `limited`: by limit, increments that were booked as `__other__`; a
     number alone, as it was written before versions had a limit, is of series.
+    `settled`: by basis, windows that end by then cannot change any more.  `specs`, `pane_ms`: (basis, size, slide) of
+    the windows, and the pane, of the config.  `begins`: of windows that came into the config, start of the first whole
+    one.  `coarse`: by (basis, width), [start, end) of where there are panes cut so wide that they do not fit.
     """
 
     marks: dict[str, int] = {}
     closed: dict[tuple[str, int, int], int] = {}
     revised_ms: int = 0
     limited: dict[str, int] = {}
+    settled: dict[str, int] = {}
+    specs: list[tuple[str, int, int]] = []
+    pane_ms: int = 0
+    begins: dict[tuple[str, int, int], int] = {}
+    coarse: dict[tuple[str, int], tuple[int, int]] = {}
 
     @staticmethod
     def from_bytes(data: bytes) -> ModelMeta:
         meta = msgspec.msgpack.decode(data, type=_ModelMeta)
         limited = {"series": meta.limited} if isinstance(meta.limited, int) else meta.limited
-        return ModelMeta(meta.marks, meta.closed, meta.revised_ms, limited)
+        return ModelMeta(**{**msgspec.structs.asdict(meta), "limited": limited})
 
 
 class _ModelMeta(msgspec.Struct, array_like=True):
@@ -165,14 +173,19 @@ class _ModelMeta(msgspec.Struct, array_like=True):
     closed: dict[tuple[str, int, int], int] = {}
     revised_ms: int = 0
     limited: int | dict[str, int] = 0
+    settled: dict[str, int] = {}
+    specs: list[tuple[str, int, int]] = []
+    pane_ms: int = 0
+    begins: dict[tuple[str, int, int], int] = {}
+    coarse: dict[tuple[str, int], tuple[int, int]] = {}
 
 
-def is_over(key: WindowKey, mark: int | None, allowed_lateness_ms: int) -> bool:
+def is_over(key: WindowKey, settled_ms: int | None) -> bool:
     """True if the window can no longer change."""
     _, size, _, start = key
-    return mark is not None and mark >= start + size + allowed_lateness_ms
+    return settled_ms is not None and settled_ms >= start + size
 
 
-def pane_dies_at(specs: Iterable[WindowSpec], start_ms: int, allowed_lateness_ms: int) -> int:
-    """Watermark at which the last window that holds the pane can no longer change."""
-    return max(pane_start(start_ms, spec.slide_ms) + spec.size_ms for spec in specs) + allowed_lateness_ms
+def pane_dies_at(specs: Iterable[WindowSpec], start_ms: int) -> int:
+    """End of the last window that holds the pane: once it is settled the pane can no longer change."""
+    return max(pane_start(start_ms, spec.slide_ms) + spec.size_ms for spec in specs)

@@ -84,14 +84,76 @@ def test_wider_panes_take_up_what_was_counted_in_narrow_ones(evaluated: bool) ->
     assert predictions(w, 5) == [4.0, 5.0], "and their old records are gone"
 
 
-def test_narrower_panes_lose_nothing_of_a_wide_one() -> None:
-    w = world(policies(5))
+def test_windows_narrower_than_the_panes_there_are_begin_behind_them() -> None:
+    """Of the events of a pane of five minutes nobody knows the minute."""
+    w = world(policies(5, 15))
     put(w, 1, 2)
     turn(w)
-    restart(w, policies(1))
-    put(w, 4.5, 6)
+    restart(w, policies(1, 15))
+    put(w, 4.5, 6, 7.5, 15.5)
     turn(w)
-    assert sum(value or 0 for value in predictions(w, 1)) == 3
+    assert predictions(w, 1) == [0, 1, 1, 0, 0, 0, 0, 0, 0, 0], "from minute 5 on"
+    assert predictions(w, 15) == [5]
+
+
+def test_ingest_that_still_cuts_wide_panes_holds_narrow_windows_back() -> None:
+    w = world(policies(5))
+    w.told = {0: (policies(5), {})}
+    restart(w, policies(1, 5))
+    for minute in range(12):
+        put(w, minute)
+        turn(w)
+    assert predictions(w, 5) == [5, 5]
+    assert predictions(w, 1) == []
+    w.told = {}
+    w.crash_worker(0)
+    for minute in range(12, 18):
+        put(w, minute)
+        turn(w)
+    assert predictions(w, 5) == [5, 5, 5]
+    assert predictions(w, 1) == [1, 1], "from minute 15 on"
+
+
+def test_more_lateness_brings_no_window_back_that_was_over() -> None:
+    w = world(policies(1, allowed_lateness_ms=0))
+    put(w, 0, 0.1, 1, 2)
+    turn(w)
+    restart(w, policies(1, allowed_lateness_ms=10 * MINUTE))
+    put(w, 0.2, 1.2, 3)
+    w.clock += 60_000
+    turn(w)
+    late = [e for e in w.metrics if e.metric == "too_late"]
+    assert sum(e.value or 0 for e in late) == 2
+    assert predictions(w, 1) == [2, 1, 1]
+
+
+def test_a_window_size_that_comes_back_begins_anew() -> None:
+    w = world(policies(1, 5, allowed_lateness_ms=0))
+    put(w, *range(7))
+    turn(w)
+    restart(w, policies(1, allowed_lateness_ms=0))
+    for minute in range(7, 23):
+        put(w, minute)
+        turn(w)
+    restart(w, policies(1, 5, allowed_lateness_ms=0))
+    for minute in range(23, 32):
+        put(w, minute)
+        turn(w)
+    assert predictions(w, 5) == [5, 5], "of minutes 0 and 25: what lay between is gone in part"
+
+
+def test_a_correction_of_a_window_whose_panes_are_merged_into_wider_ones_is_left_out() -> None:
+    w = world(policies(1, 5))
+    put(w, 0, 1, 2)
+    turn(w)
+    put(w, 0.5)
+    turn(w)  # within the interval of corrections: still to be published
+    restart(w, policies(5))
+    put(w, 3)
+    w.clock += 60_000
+    turn(w)
+    assert predictions(w, 1)[:2] == [1, 1]
+    assert 4 not in predictions(w, 1)
 
 
 def test_a_model_taken_out_of_the_config_goes_on_with_the_template() -> None:
