@@ -132,6 +132,8 @@ def producer_properties(policy: LoopPolicy) -> dict[str, object]:
     """Properties of the loop's producer."""
     return {
         "compression.type": "lz4",
+        # What waits in memory to be sent, by default a gigabyte; a larger transaction is handed over as it goes out.
+        "queue.buffering.max.kbytes": 65_536,
         **policy.client,
         "transactional.id": policy.transactional_id,
         "transaction.timeout.ms": policy.transaction_timeout_ms,

@@ -278,3 +278,22 @@ def test_records_deleted_before_they_were_read_stop_the_loop(topics: TopicSpace)
         wait_for(lambda: raised)
     assert isinstance(raised[0], SetupError)
     assert f"records 10 to 14 of {source}[0] were deleted before group {policy.group} read them" in str(raised[0])
+
+
+def test_a_transaction_may_be_larger_than_what_the_producer_holds_at_once(topics: TopicSpace) -> None:
+    source, output = topics.create("in"), topics.create("out")
+    large = b"x" * 400_000
+
+    class Large(CountingStage):
+        def drain(self, now_ms: int, spans: Mapping[TP, Span]) -> list[OutRecord]:
+            return [OutRecord(self.output, None, large)] * 12 if self.overlay else []
+
+    policy = policy_for(topics, source)
+    client = {**policy.client, "queue.buffering.max.kbytes": 1_000, "compression.type": "none"}
+    loop = Loop(Large(output), replace(policy, client=client))
+    with running(loop) as raised:
+        topics.produce(source, [b"x"])
+        wait_for(lambda: raised or loop.snapshot.positions == {TP(source, 0): 1})
+    assert not raised
+    assert loop.snapshot.aborts == 0
+    assert len(topics.read_committed(output)) == 12
