@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -67,13 +68,25 @@ class Monitored:
             self.events + joined, stage="ingest", config=str(config), predictions=self.events, joined=joined
         )
 
-    def ready(self, run: str, *, with_labels: bool = False, client: dict[str, object] | None = None) -> Path:
-        """The config of a run whose topics exist."""
-        config = self.config(run, with_labels=with_labels, client=client)
+    def repartition(self, run: str) -> Measured:
+        """Everything `stream-monitor run --role repartition` does, until the last prediction is committed."""
+        config = self.ready(run, repartition=True)
+        return self._measured(self.events, stage="repartition", config=str(config), events=self.events)
+
+    def ready(self, run: str, **how: Any) -> Path:
+        """The config of a run whose topics exist; `how`: as `config` takes it."""
+        config = self.config(run, **how)
         stream_monitor("topics", "create", "-c", str(config))
         return config
 
-    def config(self, run: str, *, with_labels: bool = False, client: dict[str, object] | None = None) -> Path:
+    def config(
+        self,
+        run: str,
+        *,
+        with_labels: bool = False,
+        repartition: bool = False,
+        client: dict[str, object] | None = None,
+    ) -> Path:
         model: dict[str, object] = {
             "name": MODEL,
             "task": "binary",
@@ -92,6 +105,7 @@ class Monitored:
                 "prefix": self._topics.name(f"{self._name}-{run}."),
             },
             "models": [model],
+            "repartition": repartition,
             "state_dir": str(self._folder / f"state-{run}"),
         }
         path = self._folder / f"{run}.yaml"

@@ -26,11 +26,12 @@ from stream_monitor.app.instance import Instance
 from stream_monitor.app.logs import configure_logs
 from stream_monitor.app.preflight import checked_setup
 from stream_monitor.app.setup import load_setup
-from stream_monitor.app.stages import ingest_part
+from stream_monitor.app.stages import ingest_part, repartition_part
 from stream_monitor.export.board import Board
 from stream_monitor.export.commits import IngestCommitted
 from stream_monitor.kafka.ingest import IngestStage
 from stream_monitor.kafka.policy import LoopPolicy, consumer_properties
+from stream_monitor.kafka.repartition import RepartitionStage
 from stream_monitor.kafka.stage import Run
 
 
@@ -163,6 +164,33 @@ def ingest(config: Path, *, predictions: int, joined: int) -> dict[str, float]:
     return board.found()
 
 
+def repartition(config: Path, events: int) -> dict[str, float]:
+    """From the first batch of predictions to the commit of the last, placed by their ids."""
+    stop, began, ended = threading.Event(), [], []
+
+    class Timed(Board):
+        def publish_ingest(self, committed: IngestCommitted) -> None:
+            super().publish_ingest(committed)
+            if committed.consumed:
+                ended[:] = [time.monotonic(), time.process_time()]
+
+    class Ending(RepartitionStage):
+        left = events
+
+        def process(self, batch: list[Run]) -> None:
+            began.append((time.monotonic(), time.process_time()))
+            super().process(batch)
+            self.left -= sum(len(run.messages) for run in batch)
+            if self.left <= 0:
+                stop.set()
+
+    setup = load_setup(config)
+    with Instance(setup.config.state_dir, "bench") as owned, mock.patch.object(stages, "RepartitionStage", Ending):
+        setup = checked_setup(setup)
+        repartition_part(setup, owned, Timed(export_policy(setup))).run(stop)
+    return {"events": events, "seconds": ended[0] - began[0][0], "cpu_seconds": ended[1] - began[0][1]}
+
+
 def work(config: Path, instance: str) -> None:
     """One of several workers of a group: starts at the first line of stdin, ends with its end."""
     stop = threading.Event()
@@ -189,6 +217,8 @@ def main(arguments: Sequence[str]) -> None:
         work(config, given["instance"])
     elif stage == "ingest":
         print(json.dumps(ingest(config, predictions=given["predictions"], joined=given["joined"])))
+    elif stage == "repartition":
+        print(json.dumps(repartition(config, given["events"])))
     else:
         how = set(stage.split("-"))  # consume or parse, and how
         print(json.dumps(consume(config, parse="parse" in how, both="both" in how, usual="usual" in how)))
