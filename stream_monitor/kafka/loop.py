@@ -83,7 +83,8 @@ class Loop:
         self._transactions = Transactions(
             self._producer, self._steps, commit_s=policy.commit_deadline_ms / 1000, hook=self._hook
         )
-        self._consumer = Consumer({**logged(consumer_properties(policy)), "error_cb": self._client_error})
+        properties = consumer_properties(policy, sum(partitions.values()))
+        self._consumer = Consumer({**logged(properties), "error_cb": self._client_error})
         self._end_watcher = EndWatcher(self._admin, policy.ends_interval_ms)
         # The embedded broker describes no topics.
         self._topic_watch = self._watched(policy) if policy.group_keeps_offsets else None

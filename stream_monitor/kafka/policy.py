@@ -69,6 +69,15 @@ class LoopPolicy:
     def member_id(self) -> str:
         return f"{self.role}-{self.instance}"
 
+    def static_id(self, partitions: int) -> str:
+        """The group's name for this member while its topics have so many partitions in all.
+
+        A static member that comes back gets what it had, without a look at the topics: of partitions added meanwhile
+        nobody would ever read. Under another name it is a new member, and all is shared out again once the session of
+        the old one has timed out.
+        """
+        return f"{self.member_id}-p{partitions}"
+
     @property
     def produce_deadline_ms(self) -> int:
         """Longest time from the begin of a transaction to its commit request: before the broker gives it up."""
@@ -103,8 +112,8 @@ REFUSED: Mapping[str, str] = {
 }
 
 
-def consumer_properties(policy: LoopPolicy) -> dict[str, object]:
-    """Properties of the loop's consumer."""
+def consumer_properties(policy: LoopPolicy, partitions: int = 0) -> dict[str, object]:
+    """Properties of the loop's consumer; `partitions`: of all its topics."""
     return {
         "fetch.wait.max.ms": 100,
         # What waits in memory: 0.1 to 0.2 s of work, and one answer beyond it however many partitions it comes from.
@@ -115,7 +124,7 @@ def consumer_properties(policy: LoopPolicy) -> dict[str, object]:
         "fetch.max.bytes": MAX_RECORD_BYTES,
         **policy.client,
         "group.id": policy.group,
-        "group.instance.id": policy.member_id,
+        "group.instance.id": policy.static_id(partitions),
         "group.protocol": "classic",
         "partition.assignment.strategy": "range",
         "session.timeout.ms": policy.session_timeout_ms,

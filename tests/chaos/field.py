@@ -244,7 +244,9 @@ class Field:
         group = self._input[role][0]
         found = self._patiently(lambda: self.monitor.topics.admin.describe_consumer_groups([group])[group].result(20))
         return {
-            each.group_instance_id: {(tp.topic, tp.partition) for tp in each.assignment.topic_partitions}
+            each.group_instance_id.rpartition("-p")[0]: {
+                (tp.topic, tp.partition) for tp in each.assignment.topic_partitions
+            }
             for each in found.members
         }
 

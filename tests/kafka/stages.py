@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stream_monitor.errors import SetupError
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.kafka.evaluate import EvaluateSettings, EvaluateStage, evaluate_policy
 from stream_monitor.kafka.ingest import IngestSettings, IngestStage, ingest_policy
@@ -18,6 +20,7 @@ from stream_monitor.kafka.join_store import RocksJoinStore
 from stream_monitor.kafka.loop import Loop
 from stream_monitor.kafka.topic_watch import describe
 from stream_monitor.kafka.topics import TopicNames, create_topics, require, topic_specs
+from stream_monitor.kafka.transaction import Hook
 from stream_monitor.pipeline.policy import Policies
 from tests.broker.topics import TopicSpace
 from tests.kafka.stage_worker import names_of
@@ -42,6 +45,7 @@ class Stages:
     topics: TopicSpace
     folder: Path
     sent: list[tuple[list[dict], list[dict]]] = field(default_factory=list)
+    changes: dict[str, Any] = field(default_factory=dict)  # of the policies
 
     @property
     def names(self) -> TopicNames:
@@ -53,7 +57,7 @@ class Stages:
 
     @property
     def told(self) -> Policies:
-        return policies(idle_timeout_ms=IDLE_TIMEOUT_MS)
+        return policies(idle_timeout_ms=IDLE_TIMEOUT_MS, **self.changes)
 
     def create(self, partitions: int = 2) -> Stages:
         create_topics(self.topics.admin, topic_specs(self.names, source_partitions=partitions, panes_partitions=2))
@@ -77,20 +81,21 @@ class Stages:
         loop.run = closing  # type: ignore[method-assign]
         return loop
 
-    def evaluate(self) -> Loop:
+    def evaluate(self, instance: str = "0", hook: Hook | None = None) -> Loop:
         client = {"bootstrap.servers": self.topics.bootstrap}
         state_id = describe(self.topics.admin, [self.names.state])[self.names.state].topic_id
         settings = EvaluateSettings(self.names, client, self._counts(), restore_deadline_s=5.0, state_id=state_id)
-        return Loop(EvaluateStage(self.told, {}, settings), evaluate_policy(self.names, client, "0", **TIMES))
+        policy = evaluate_policy(self.names, client, instance, **TIMES)
+        return Loop(EvaluateStage(self.told, {}, settings), policy, hook=hook)
 
     @contextmanager
-    def both(self) -> Iterator[tuple[Loop, list[BaseException]]]:
-        """The ingest loop, and what either raised."""
-        ingest, evaluate = self.ingest(), self.evaluate()
+    def both(self, instance: str = "0") -> Iterator[tuple[Loop, Raised]]:
+        """The ingest loop, and what either raised; `instance` of evaluate."""
+        ingest, evaluate = self.ingest(), self.evaluate(instance)
         with ExitStack() as stack:
             raised = stack.enter_context(running(ingest))
             raised_too = stack.enter_context(running(evaluate))
-            yield ingest, _Both(raised, raised_too)
+            yield ingest, Raised(raised, raised_too)
 
     def _counts(self) -> dict[str, int]:
         names = self.names
@@ -135,8 +140,14 @@ class Stages:
             answer.result(20)
         specs = topic_specs(self.names, source_partitions=partitions, panes_partitions=2)
         wanted = [spec for spec in specs if spec.name in names]
-        while {report.created for report in create_topics(self.topics.admin, wanted)} != {True}:
-            pass  # the broker still shows the one that was deleted
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with suppress(SetupError):  # the broker still shows something of the one that was deleted
+                wanted = [report.spec for report in create_topics(self.topics.admin, wanted) if not report.created]
+                if not wanted:
+                    return
+            time.sleep(0.2)
+        raise TimeoutError(f"{names} could not be made anew")
 
     def alerts(self) -> list[tuple[str, str]]:
         """Name and topic of the alerts about the monitor itself, firing ones, in order."""
@@ -148,24 +159,20 @@ class Stages:
         ]
 
 
-class _Both(list[BaseException]):
-    """What two loops raised, as it comes."""
+class Raised:
+    """What two loops raised, as it comes; true as soon as there is something."""
 
     def __init__(self, *lists: list[BaseException]) -> None:
-        super().__init__()
         self._lists = lists
 
-    def _all(self) -> list[BaseException]:
+    def all(self) -> list[BaseException]:
         return [error for each in self._lists for error in each]
 
     def __bool__(self) -> bool:
         return any(self._lists)
 
-    def __len__(self) -> int:
-        return len(self._all())
-
     def __repr__(self) -> str:
-        return repr(self._all())
+        return repr(self.all())
 
 
 def _prediction(e: dict) -> tuple[bytes, bytes]:

@@ -62,6 +62,12 @@ def test_a_store_without_the_groups_offsets_is_refused_since_counts_would_double
         gaps(0, starts((0, ""), (0, "")), store_at(20, 7))
 
 
+def test_offsets_moved_on_by_hand_skip_records_for_the_store_too() -> None:
+    store = store_at(20, 7)
+    assert gaps(0, starts((25, ""), (9, "3")), store) == [Gap("labels", 7, 9)]
+    assert store.entries(0) == 1
+
+
 def test_a_role_that_is_read_for_the_first_time_is_nothing_lost() -> None:
     store = MemoryStore()
     store.write(0, {b"k": stamp(10) + b"v"}, {10: Floors(predictions=5)}, {"predictions": 20}, None)
