@@ -99,5 +99,5 @@ def _refuse(data: bytes) -> Message:
     found = _version_decoder.decode(data).v
     raise FormatError(
         f"this version reads panes messages of format {FORMAT}; found format {found}",
-        mend="run ingest and evaluate in the same version of stream-monitor",
+        mend="upgrade evaluate first, then ingest: evaluate goes on where it stopped, nothing is lost",
     )

@@ -333,3 +333,29 @@ def test_a_profile_from_a_file_takes_the_place_of_a_learned_one_and_back() -> No
     assert said(w, 8) == ("ok", NEW.id)
     assert said(w, 10) == ("ok", learned.id)
     assert not [a for a in w.alerts if a.labels["alertname"] == "unknown-schema"]
+
+
+# -- effective_from --------------------------------------------------------------------------------------------------
+
+
+def test_workers_deployed_one_after_the_other_switch_at_one_event_time() -> None:
+    coming = NEW.effective(T0 + 6 * MINUTE)
+    w = world(partitions=2)
+    w.told = {p: (w.policies, {"m": OLD}) for p in (0, 1)}
+    w.profiles = {"m": coming}
+    w.folds[0] = type(w.folds[0])(w.policies, {"m": coming}, partition=0)
+    w.policies = policies()
+    w.crash_evaluate(0)
+    w.folds[0]._model("m").refer_to(OLD)  # as its state has it
+    for minute in range(10):
+        for p in (0, 1):
+            if minute == 3 + p:
+                w.told.pop(p)
+                w.crash_worker(p)
+            put(w, minute, partition=p)
+        turn(w)
+    found = [said(w, minute) for minute in range(9)]
+    assert found[:3] == [("ok", OLD.id)] * 3
+    assert [status for status, _ in found[3:6]] == ["no_reference"] * 3, "counted, but by no bins or only in part"
+    assert found[6:] == [("ok", NEW.id)] * 3
+    assert [figures(w, minute, "predictions").value for minute in range(9)] == [80.0] * 9
