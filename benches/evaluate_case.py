@@ -58,6 +58,9 @@ class _Stage:
             for message in chain(deltas, [progress]):
                 self.apply(message)
             self.keep(self.drain())
+            while not self.fold.is_ready:
+                self.fold.go_on()
+                self.keep(self.drain())
 
 
 def merge(feed: Feed) -> Found:
@@ -100,7 +103,7 @@ def close(feed: Feed) -> Found:
     collect_seldom()
     clock = time.process_time
     closed = encoded = 0.0
-    events = size = 0
+    events = size = transactions = 0
     for pane in range(HOUR_OF_PANES):
         stage.play(pane, 1)
     for pane in range(HOUR_OF_PANES, HOUR_OF_PANES + feed.load.flushes):
@@ -109,14 +112,20 @@ def close(feed: Feed) -> Found:
             stage.apply(message)
         began = clock()
         stage.apply(progress)
-        advanced = clock()
-        output = stage.drain()
-        ended = clock()
-        size += sum(len(event.encode()) for event in output.metrics)
-        encoded += clock() - ended
-        closed += advanced - began
-        events += len(output.metrics)
-        stage.keep(output)
+        while True:
+            advanced = clock()
+            output = stage.drain()
+            ended = clock()
+            size += sum(len(event.encode()) for event in output.metrics)
+            encoded += clock() - ended
+            closed += advanced - began
+            events += len(output.metrics)
+            transactions += 1
+            stage.keep(output)
+            if stage.fold.is_ready:
+                break
+            began = clock()
+            stage.fold.go_on()
     windows = (1 + feed.load.tumbling) * feed.load.series * (1 + feed.load.labels) * feed.load.flushes
     state = [StateRecord(key, value) for key, value in stage.state.items()]
     began = clock()
@@ -129,6 +138,7 @@ def close(feed: Feed) -> Found:
         "metric events a window": events / windows,
         "µs to make and encode an event": encoded / events * 1e6,
         "bytes an event": size / events,
+        "MB a transaction": size / transactions / 1e6,
         "µs to restore a series": seconds / feed.load.series * 1e6,
         "state kB a series": sum(len(key) + len(value) for key, value in stage.state.items()) / feed.load.series / 1e3,
         "parses/s": parses(),
