@@ -17,6 +17,7 @@ directions watched, and 60 jumps from 0.1 to 0.3 after 2,000 (tests/detectors/te
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from math import isfinite
 from typing import Any, Protocol, Self
 
@@ -29,7 +30,7 @@ from stream_monitor.detectors.scaling import RangeScale, Standard
 from stream_monitor.errors import FormatError
 from stream_monitor.events.unreadable import UNREADABLE
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no digest
 MAX_VALUE = 1e100
 _TRIAL = (0.0, 1.0) * 40  # more values than ADWIN's clock, so that it looks for a change once
 
@@ -85,6 +86,13 @@ class _Saved(msgspec.Struct, frozen=True):
     parameters: dict[str, float]
     scale: dict[str, Any]
     core: bytes
+    digest: bytes = b""
+
+    def digested(self) -> bytes:
+        """Hash of all the rest. Broken bytes in the core would end the process, as river's allocates what they say."""
+        return blake2b(
+            msgspec.msgpack.encode((self.kind, self.parameters, self.scale, self.core)), digest_size=8
+        ).digest()
 
 
 class Detector:
@@ -127,7 +135,7 @@ class Detector:
             scale=msgspec.to_builtins(self._scale),
             core=allowlist.dumps(vars(self._core)),
         )
-        return msgspec.msgpack.encode(saved)
+        return msgspec.msgpack.encode(msgspec.structs.replace(saved, digest=saved.digested()))
 
     @classmethod
     def from_bytes(cls, data: bytes, policy: DetectorPolicy) -> Self:
@@ -136,8 +144,12 @@ class Detector:
             saved = msgspec.msgpack.decode(data, type=_Saved)
         except UNREADABLE as error:
             raise FormatError(f"detector state cannot be read: {error}") from error
+        if saved.v == FORMAT_VERSION - 1:
+            raise FormatError("detector state has format 1, which cannot be checked", mend="start the detector anew")
         if saved.v != FORMAT_VERSION:
             raise FormatError(f"detector state has format {saved.v}; accepted: {FORMAT_VERSION}")
+        if saved.digest != saved.digested():
+            raise FormatError(f"detector state of {len(data)} bytes is broken: its digest does not fit")
         if (saved.kind, saved.parameters) != (policy.kind, policy.resolved()):
             raise FormatError(
                 f"detector state is of {saved.kind} {saved.parameters}; accepted: {policy.kind} {policy.resolved()}",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river.drift import ADWIN, PageHinkley
 
-from stream_monitor.detectors.detector import Detector
+from stream_monitor.detectors.detector import Detector, _Saved
 from stream_monitor.detectors.policy import PARAMETERS, DetectorPolicy
 from stream_monitor.errors import FormatError
 
@@ -129,10 +130,47 @@ def test_state_of_another_policy_format_or_class_is_refused() -> None:
     with pytest.raises(FormatError):
         Detector.from_bytes(data[:-1], ADWIN_POLICY)
     with pytest.raises(FormatError, match="scale"):
-        Detector.from_bytes(msgspec.msgpack.encode({**fields, "scale": {"warmup": "x"}}), ADWIN_POLICY)
+        Detector.from_bytes(sealed({**fields, "scale": {"warmup": "x"}}), ADWIN_POLICY)
     page_hinkley = msgspec.msgpack.decode(Detector(PAGE_HINKLEY).to_bytes())
     with pytest.raises(FormatError, match="must hold _adwin"):
-        Detector.from_bytes(msgspec.msgpack.encode({**fields, "core": page_hinkley["core"]}), ADWIN_POLICY)
+        Detector.from_bytes(sealed({**fields, "core": page_hinkley["core"]}), ADWIN_POLICY)
+
+
+def sealed(fields: dict[str, Any]) -> bytes:
+    """A state as somebody would write it who knows how."""
+    saved = msgspec.convert(fields, _Saved)
+    return msgspec.msgpack.encode(msgspec.structs.replace(saved, digest=saved.digested()))
+
+
+def test_no_broken_byte_of_a_state_reaches_the_pickle() -> None:
+    """River's core allocates what a state says: a gigabyte length ends the process, past every `except`."""
+    detector = Detector(ADWIN_POLICY)
+    detector.update([0.0, 1.0] * 200)
+    data = detector.to_bytes()
+    fields = msgspec.msgpack.decode(data)
+    for at in range(0, len(fields["core"]), 7):
+        core = fields["core"][:at] + bytes([fields["core"][at] ^ 0x40]) + fields["core"][at + 1 :]
+        with pytest.raises(FormatError, match="digest"):
+            Detector.from_bytes(msgspec.msgpack.encode({**fields, "core": core}), ADWIN_POLICY)
+    with pytest.raises(FormatError, match="format 1") as refusal:
+        Detector.from_bytes(msgspec.msgpack.encode({**fields, "v": 1}), ADWIN_POLICY)
+    assert refusal.value.mend == "start the detector anew"
+
+
+@pytest.mark.parametrize(
+    ("policy", "scale"),
+    [
+        (ADWIN_POLICY, {"repeats": 1 << 60}),
+        (ADWIN_POLICY, {"waiting": [0.0] * 200}),
+        (ADWIN_POLICY, {"span": float("nan")}),
+        (PAGE_HINKLEY, {"m2": -1.0}),
+        (PAGE_HINKLEY, {"n": -1}),
+    ],
+)
+def test_a_scale_that_no_values_lead_to_is_refused(policy: DetectorPolicy, scale: dict[str, Any]) -> None:
+    fields = msgspec.msgpack.decode(Detector(policy).to_bytes())
+    with pytest.raises(FormatError, match="broken scale"):
+        Detector.from_bytes(sealed({**fields, "scale": {**fields["scale"], **scale}}), policy)
 
 
 def test_a_policy_refuses_what_it_does_not_know() -> None:
