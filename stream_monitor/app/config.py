@@ -61,6 +61,8 @@ class AlertsConfig(Section):
 
     target_false_alarms_per_day: float = default(0.1, "a number above 0, at most 1000", gt=0, le=1000)
     reject_flood: float = default(0.1, "a share above 0, at most 1", gt=0, le=1)
+    duplicate_flood: float = default(0.1, "a share above 0, at most 1", gt=0, le=1)
+    late_flood: float = default(0.1, "a share above 0, at most 1", gt=0, le=1)
     stalled_after: PositiveDuration = default("5m", ACCEPTED)
 
 

@@ -33,6 +33,8 @@ def policies_of(config: MonitorConfig) -> Policies:
         live_horizon_ms=config.live_horizon,
         revision_interval_ms=config.revision_interval,
         reject_flood_share=config.alerts.reject_flood,
+        duplicate_flood_share=config.alerts.duplicate_flood,
+        late_flood_share=config.alerts.late_flood,
         hash_key=config.privacy.hash_key.encode(),
         dead_letters=DeadLetterPolicy(
             redact=not config.dead_letters.include_value,

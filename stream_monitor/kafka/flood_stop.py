@@ -18,6 +18,6 @@ class FloodStop:
         recent = flood.count(self._lately, events, rejects, int(now_s * 1_000))
         if self._share is not None and recent.is_flood(self._share):
             raise RejectFlood(
-                f"{recent}, and dead_letters.stop_on_flood says to stop at {self._share:.0%}",
+                f"{recent} were rejected, and dead_letters.stop_on_flood says to stop at {self._share:.0%}",
                 mend="see the dead letters; correct what sends the events, or set dead_letters.stop_on_flood: false",
             )

@@ -276,6 +276,10 @@ class EvaluateFold:
         self._health.end_notices(record_ms)
         if self._partition == 0:
             self._health.progress(progress.events, sum(progress.rejects.values()), record_ms)
+        for name, model in self._models.items():
+            predictions, repeats = progress.predictions.get(name, (0, 0))
+            self._health.repeated(name, repeats, predictions, record_ms)
+            self._health.late(name, *model.take_arrivals(), record_ms)
         self._begin(Round(Cause.PROGRESS, record_ms, list(self._models)))
 
     def _ours(self, source: SourceProgress) -> SourceProgress:

@@ -18,6 +18,7 @@ from stream_monitor.events.alert import AlertEvent, Severity
 from stream_monitor.events.metric import METRIC_NAMESPACE
 from stream_monitor.events.times import format_duration, format_timestamp
 from stream_monitor.pipeline import flood
+from stream_monitor.pipeline.flood import Spans
 from stream_monitor.pipeline.policy import Policies
 
 _GAP_SHOWN_MS = 600_000
@@ -27,7 +28,7 @@ class _State(msgspec.Struct, array_like=True):
     """`firing`: start of each firing condition, by fingerprint. `held_since`: by model. `flood`: see flood.py.
     `unknown`: model → schemas that the fold waits for. `labels`: of each firing condition.
     `surplus`: events of models that are not kept; `surplus_until`: when that is over. `notices`: until when what
-    happened to a topic is shown, by alert and role."""
+    happened to a topic is shown, by alert and role. `repeated`, `late`: by model, see flood.py."""
 
     firing: dict[str, int] = {}
     gap_until: dict[str, int] = {}
@@ -38,6 +39,8 @@ class _State(msgspec.Struct, array_like=True):
     surplus: int = 0
     surplus_until: int | None = None
     notices: dict[str, int] = {}
+    repeated: dict[str, Spans] = {}
+    late: dict[str, Spans] = {}
 
 
 class Health:
@@ -92,7 +95,7 @@ class Health:
         """One flush of one ingest worker."""
         recent = flood.count(self._state.flood, events, rejects, now_ms)
         is_flood = recent.is_flood(self._policies.reject_flood_share)
-        sentence = f"{recent}; the dead-letters topic says why." if recent.events else ""
+        sentence = f"{recent} were rejected; the dead-letters topic says why." if recent.events else ""
         self._set(is_flood, "reject-flood", "warning", {}, sentence, now_ms)
 
     def held(self, model: str, holding: tuple[tuple[str, int], ...], now_ms: int) -> None:
@@ -113,6 +116,32 @@ class Health:
             {"model_name": model},
             f"The watermark of {model} has stood still for {format_duration(after)} or more: waiting for {names}. "
             "Is an ingest worker down, or far behind?",
+            now_ms,
+        )
+
+    def repeated(self, model: str, repeats: int, predictions: int, now_ms: int) -> None:
+        """Of so many predictions of one flush, so many bore an id that was counted before."""
+        recent = flood.count(self._state.repeated.setdefault(model, flood.no_spans()), predictions, repeats, now_ms)
+        self._set(
+            recent.is_flood(self._policies.duplicate_flood_share),
+            "duplicate-flood",
+            "warning",
+            {"model_name": model},
+            f"Of the predictions of {model}, {recent} bore an id that was counted before: the "
+            "first one of an id counts. Does a producer send twice, or someone else send its ids first?",
+            now_ms,
+        )
+
+    def late(self, model: str, late: int, events: int, now_ms: int) -> None:
+        """Of so many events folded, so many came too late for a window of theirs."""
+        recent = flood.count(self._state.late.setdefault(model, flood.no_spans()), events, late, now_ms)
+        self._set(
+            recent.is_flood(self._policies.late_flood_share),
+            "late-flood",
+            "warning",
+            {"model_name": model},
+            f"Of {model}, {recent} came too late for a window of theirs and are in "
+            "too_late alone. Is a producer behind, or does one date its events ahead, which moves the watermark?",
             now_ms,
         )
 

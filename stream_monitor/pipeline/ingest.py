@@ -254,6 +254,7 @@ class IngestFold:
             events=self._counters.consumed.total() + self._rejected_before.total(),
             rejects=dict(_summed_by_reason(self._counters.rejected) + self._rejected_before),
             topic_ids=ids,
+            predictions=_of_models(self._counters),
         )
         messages.extend(OutMessage(partition, None, encode(progress)) for partition in range(panes_partitions))
         self._spans = dict(spans)
@@ -376,6 +377,15 @@ def _at(column: Sequence[ItemT], places: Sequence[int]) -> list[ItemT]:
     if len(places) == len(column) and isinstance(column, list):
         return column
     return [column[i] for i in places]
+
+
+def _of_models(counters: IngestCounters) -> dict[str, tuple[int, int]]:
+    """By model: predictions, repeats included, and how many of them are repeats."""
+    counted: Counter[str] = Counter()
+    for (model, _), count in counters.predictions.items():
+        counted[model] += count
+    repeats = {model: count for (model, outcome), count in counters.joined.items() if outcome == "duplicate_prediction"}
+    return {model: (counted[model] + (n := repeats.get(model, 0)), n) for model in counted.keys() | repeats}
 
 
 def _summed_by_reason(rejected: Mapping[tuple[str, str], int]) -> Counter[str]:

@@ -25,6 +25,9 @@ _AROUND_MS = 1_000 * 366 * 86_400_000
 PaneStart = Annotated[int, msgspec.Meta(ge=MIN_MS - _AROUND_MS, le=MAX_MS + _AROUND_MS)]
 
 
+Events = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+
 class SourceRange(msgspec.Struct, array_like=True):
     """Offsets `[start, end)` of one source partition."""
 
@@ -56,7 +59,8 @@ class Delta(msgspec.Struct, tag="delta", tag_field="kind"):
 
 
 class Progress(msgspec.Struct, tag="progress", tag_field="kind"):
-    """`counts`: partitions of the source topics. `events`, `rejects`: of this flush, all models, by role and reason."""
+    """`counts`: partitions of the source topics. `events`, `rejects`: of this flush, all models, by role and reason.
+    `predictions`: by model, those decoded in this flush, and how many of them bore an id that was counted before."""
 
     v: int
     instance: str
@@ -65,6 +69,7 @@ class Progress(msgspec.Struct, tag="progress", tag_field="kind"):
     events: int = 0
     rejects: dict[str, int] = {}
     topic_ids: dict[str, str] = {}
+    predictions: dict[str, tuple[Events, Events]] = {}
 
 
 Message = Delta | Progress

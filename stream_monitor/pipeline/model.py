@@ -74,6 +74,7 @@ class ModelFold:
         self._grid = WindowSpec(policy.pane_ms, policy.pane_ms)
         take_effect(self.meta, self._spec_keys(), self._pane_ms, {})
         self._touch()
+        self._events = self._late = 0
 
     @property
     def newest(self) -> dict[NewestKey, list[MetricEvent]]:
@@ -156,6 +157,8 @@ class ModelFold:
         """Tell each window that holds the pane: an open one has nothing to do, a closed one is to be published anew,
         for one that is over the events are too late. True if any of them still takes the pane."""
         settled = self._settled(basis)
+        if series.is_overall and (basis is TimeBasis.PREDICTION or series.meta.version is None):
+            self._arrived(start, events, settled)
         least_end = start + self._pane_ms  # of a window that holds it
         if all(end <= start for end in self.meta.closed.values()) and (settled is None or settled < least_end):
             return True
@@ -183,6 +186,19 @@ class ModelFold:
             }
         self._touch_series(series)
         return alive
+
+    def _arrived(self, start: int, events: int, settled: int | None) -> None:
+        """Count events of a pane, and whether the window of theirs that ends first is over."""
+        self._events += events
+        ends = (spec.first_end_after(start) for spec in self.policy.windows)
+        if settled is not None and settled >= min(ends):
+            self._late += events
+
+    def take_arrivals(self) -> tuple[int, int]:
+        """Events that were too late for a window of theirs, and all, since the last time: each event once."""
+        taken = self._late, self._events
+        self._late = self._events = 0
+        return taken
 
     def _pass_over(self, basis: TimeBasis, spec: WindowSpec, over_ms: int) -> None:
         """Where no window of this size has closed yet, none that ends by `over_ms` may: what it holds is too late. A

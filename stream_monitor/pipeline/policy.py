@@ -85,6 +85,8 @@ class Policies:
     live_horizon_ms: int | None = _DAY
     revision_interval_ms: int = 10_000
     reject_flood_share: float = 0.1
+    duplicate_flood_share: float = 0.1
+    late_flood_share: float = 0.1
     hash_key: bytes = field(default=b"stream-monitor", repr=False)
     dead_letters: DeadLetterPolicy = DeadLetterPolicy()
     repartition: bool = False  # ingest reads topics that pipeline/repartition.py filled
