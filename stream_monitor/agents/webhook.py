@@ -1,6 +1,7 @@
 """Alerts to a webhook: one POST of the alert event as JSON, with its id in the headers.
 
-Promises: only the configured host is spoken to (no redirects, no proxies of the environment); the same alert always
+Promises: only the configured host is spoken to (no redirects, no proxies of the environment), and no name of it leads
+to the cloud's metadata service or to another link-local address (resolver.py); the same alert always
 carries the same `ce-id` and `Idempotency-Key`, so a receiver can drop repeats. Costs: one connection a POST, which
 a few alerts a second can afford. Leaves to others: retries (handler.py).
 """
@@ -14,6 +15,7 @@ import aiohttp
 
 from stream_monitor.agents.policy import WebhookPolicy
 from stream_monitor.agents.reaction import Refused
+from stream_monitor.agents.resolver import AddressRefused, CarefulResolver
 from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.cloudevents import ALERT_TYPE
 
@@ -34,7 +36,9 @@ def webhook(policy: WebhookPolicy) -> Callable[[AlertEvent], Awaitable[None]]:
         timeout = aiohttp.ClientTimeout(total=policy.timeout_s)
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+                aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(resolver=CarefulResolver()), timeout=timeout, trust_env=False
+                ) as session,
                 session.post(
                     policy.url, data=alert.encode(), headers=_headers(alert, policy), allow_redirects=False
                 ) as answer,
@@ -42,6 +46,9 @@ def webhook(policy: WebhookPolicy) -> Callable[[AlertEvent], Awaitable[None]]:
                 status = answer.status
         except TimeoutError as error:
             raise ReceiverFailed(f"{policy.host} did not answer within {policy.timeout_s:g} s") from error
+        except aiohttp.ClientConnectorDNSError as error:
+            reason = str(error.os_error) if isinstance(error.os_error, AddressRefused) else "its name is not known"
+            raise ReceiverFailed(f"{policy.host} cannot be reached: {reason}") from error
         except aiohttp.ClientError as error:
             # Its text may hold the whole URL, and that a token.
             raise ReceiverFailed(f"{policy.host} cannot be reached ({type(error).__name__})") from error
