@@ -22,9 +22,9 @@ from stream_monitor.errors import SetupError
 
 DEFAULT_MEND = "start Kafka, or set kafka: bootstrap.servers in FILE; check with `stream-monitor doctor -c FILE`"
 
-_QUIET = logging.getLogger("stream_monitor.quiet")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
+QUIET = logging.getLogger("stream_monitor.quiet")
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
 
 # Where there are several servers a refusal ends the wait only after the second try: another may have a better answer.
 _TRIES_S = (1.0, 2.0)
@@ -64,7 +64,7 @@ def quiet_admin(client: Mapping[str, object], **callbacks: object) -> AdminClien
     ConfigError where librdkafka refuses the properties.
     """
     with refused_as_config_error(client):
-        return AdminClient({**client, **callbacks}, logger=_QUIET)
+        return AdminClient({**client, **callbacks}, logger=QUIET)
 
 
 def connected(client: Mapping[str, object], *, timeout_s: float = 10.0, mend: str = DEFAULT_MEND) -> Connection:

@@ -19,7 +19,7 @@ import numpy as np
 from confluent_kafka import KafkaException, Producer
 
 from stream_monitor.app.config import load_config, parse_config
-from stream_monitor.app.connection import connected
+from stream_monitor.app.connection import QUIET, connected
 from stream_monitor.app.generate import ROLES, Batch, EventStream, Role, StreamPolicy
 from stream_monitor.app.generate_sent import Sent
 from stream_monitor.app.generate_world import WorldPolicy
@@ -85,7 +85,7 @@ class Player:
         self.on_step: Callable[[Sent], None] = lambda sent: None
         self._topics = np.array([topics.get(role) for role in ROLES], dtype=object)  # by kind of record
         self._failure: StreamMonitorError | None = None
-        quiet = {"log_level": 0, "error_cb": lambda error: None}
+        quiet = {"log_level": 0, "logger": QUIET, "error_cb": lambda error: None}  # with `debug` the level is not 0
         settings = {
             "compression.type": "lz4",
             "linger.ms": 20,

@@ -45,8 +45,12 @@ class Instance:
     def __enter__(self) -> Instance:
         lock_file = self.directory / "lock"
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # The join store holds ids and outcomes of single predictions: nobody else may look in.
+            self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, exist_ok=True)
+            if self.directory.stat().st_uid == os.geteuid():  # made by an earlier version, or with a wide umask
+                self.directory.chmod(0o700)
+            lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SetupError(
                 f"The state directory {self.directory} cannot be written: {error.strerror}",

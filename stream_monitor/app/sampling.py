@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
+from stream_monitor.app.connection import QUIET
 from stream_monitor.events.decode import Decoded, LabelDecoder, PredictionDecoder
 from stream_monitor.events.label import LabelEvent
 from stream_monitor.events.policy import DecodePolicy
@@ -72,7 +73,7 @@ def newest_records(
     client: Mapping[str, object], topic: str, *, per_partition: int, timeout_s: float
 ) -> list[SampledRecord]:
     """Up to `per_partition` records at the end of each partition; KafkaException if none answers."""
-    consumer = Consumer({**client, "group.id": "stream-monitor-doctor", "enable.auto.commit": False, "log_level": 0})
+    consumer = Consumer({**client, "group.id": "stream-monitor-doctor", "enable.auto.commit": False, "logger": QUIET})
     deadline = time.monotonic() + timeout_s
     try:
         partitions = consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions

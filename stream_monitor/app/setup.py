@@ -19,6 +19,7 @@ from stream_monitor.pipeline.policy import Policies
 from stream_monitor.reference.profile import Profile
 from stream_monitor.sketches.hashing import key_id
 
+MAX_PROFILE_BYTES = 64 << 20  # some kB a feature, 20,000 features at most
 _SAME_KEY = "one made with this config's privacy.hash_key"
 
 
@@ -96,8 +97,14 @@ def _profiles(config: MonitorConfig, folder: Path) -> tuple[dict[str, Profile], 
 def read_profile(file: Path) -> Profile:
     """A profile file; ProfileError says what is wrong with it."""
     try:
-        data = file.read_bytes()
+        with file.open("rb") as opened:
+            data = opened.read(MAX_PROFILE_BYTES + 1)
     except OSError as error:
         mend = "make it: stream-monitor profile build DATA -c FILE --model NAME -o PROFILE"
         raise ProfileError(f"the profile cannot be read ({error.strerror})", mend=mend) from None
+    if len(data) > MAX_PROFILE_BYTES:
+        raise ProfileError(
+            f"a profile has at most {MAX_PROFILE_BYTES} bytes; this file has more",
+            mend="build it with fewer features: stream-monitor profile build DATA --features A,B,…",
+        )
     return Profile.from_json(data)

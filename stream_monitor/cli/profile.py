@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +72,9 @@ def build(
     made = build_from_rows(rows, policy, kinds, settings.privacy.hash_key.encode())
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(made.to_json() + b"\n")
+        # It holds the categories and quantiles of the training data: for its owner alone, who may share it.
+        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            out.write(made.to_json() + b"\n")
     except OSError as error:
         raise StreamMonitorError(f"{output} cannot be written: {error.strerror}") from None
     if rows.rejected:

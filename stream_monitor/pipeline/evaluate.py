@@ -329,6 +329,11 @@ class EvaluateFold:
         """FormatError for a record that no fold wrote."""
         try:
             self._take_up(parse_key(key), value)
+        except FormatError as error:
+            raise FormatError(
+                f"the state record {key[:80]!r} cannot be taken up: {error.message}",
+                mend=error.mend or "check that nothing else writes to the state topic",
+            ) from error
         except StreamMonitorError:
             raise
         except (*UNREADABLE, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:

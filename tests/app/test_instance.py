@@ -27,6 +27,18 @@ def test_an_instance_owns_a_directory_of_its_name(tmp_path: Path) -> None:
         assert second.directory.is_dir()
 
 
+def test_nobody_else_may_look_into_its_directory(tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir(mode=0o755)
+    (tmp_path / "given" / "old").mkdir()
+    (tmp_path / "given" / "old").chmod(0o755)
+    for state_dir, name in ((tmp_path / "made", "a"), (tmp_path / "given", "old")):
+        with Instance(state_dir, name) as instance:
+            assert instance.directory.stat().st_mode & 0o777 == 0o700
+            assert (instance.directory / "lock").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "given").stat().st_mode & 0o777 == 0o755, "what others made keeps its permissions"
+
+
 def test_the_default_name_is_the_hosts(tmp_path: Path) -> None:
     with Instance(tmp_path) as instance:
         assert instance.name == default_instance_id()

@@ -32,6 +32,16 @@ def test_events_with_actuals_become_a_profile_that_the_config_accepts(run: Run, 
     assert run("validate", "-c", write_config(tmp_path)).exit_code == 0
 
 
+def test_a_profile_is_for_its_owner_alone_and_a_file_without_end_is_none(run: Run, tmp_path: Path) -> None:
+    reference, _, _ = write_inputs(tmp_path)
+    config, profile = write_config(tmp_path, reference="{}"), tmp_path / "credit.json"
+    assert run("profile", "build", reference, "-c", config, "--model", "credit", "-o", profile).exit_code == 0
+    assert profile.stat().st_mode & 0o777 == 0o600
+    said = run("profile", "show", "/dev/zero")
+    assert said.exit_code == 1
+    assert "a profile has at most 67108864 bytes" in said.stderr
+
+
 def test_the_build_prints_the_types_it_guessed(run: Run, tmp_path: Path) -> None:
     reference, _, _ = write_inputs(tmp_path)
     file = write_config(tmp_path, reference="{}")

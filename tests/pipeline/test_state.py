@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from stream_monitor.detectors.detector import Detector
 from stream_monitor.detectors.policy import DetectorPolicy
+from stream_monitor.errors import FormatError
 from stream_monitor.pipeline.evaluate import EvaluateFold
 from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS
 from stream_monitor.pipeline.model import ModelFold
@@ -55,3 +60,23 @@ def test_a_fold_read_back_holds_what_the_one_that_wrote_it_holds(seed: int) -> N
             assert held(again._models[name]) == held(live)
             compared += len(live.series)
     assert compared > 300
+
+
+class _Evil:
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+
+    def __reduce__(self) -> object:
+        return Path.touch, (self._marker,)
+
+
+def test_a_hostile_pickle_in_a_state_record_is_an_error_that_names_it_and_runs_nothing(tmp_path: Path) -> None:
+    policy = DetectorPolicy("error", "adwin")
+    chosen = policies()
+    model = replace(chosen.models["m"], detectors=(policy,))
+    saved = msgspec.msgpack.decode(Detector(policy).to_bytes())
+    saved["core"] = pickle.dumps({"_adwin": _Evil(tmp_path / "ran")})
+    record = StateRecord(b'["detector", "m", "1", 0]', msgspec.msgpack.encode(saved))
+    with pytest.raises(FormatError, match=r"state record b'\[\"detector\", \"m\", \"1\", 0\]'.*detector state names "):
+        EvaluateFold.restore(replace(chosen, models={"m": model}), {}, [record], partition=0)
+    assert not (tmp_path / "ran").exists()
