@@ -1,7 +1,8 @@
 """What a soak found, judged and drawn: memory by time, its slope over the second half, the highest of every gauge.
 
 Growth is judged by the line of least squares through the second half. A process may grow by `SLOPE_MIB_PER_MINUTE`,
-and by `NOISE_MIB` however short the half is: tables in memory fill and are written out, which is no growth.
+and by `NOISE_MIB` however short the half is: tables in memory fill and are written out, which is no growth. A run
+shorter than `TRIAL_S` is a trial, in which memory has not filled yet: it is drawn, and not judged.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from benches.rss import Sample, slope_mib_per_minute
 
 SLOPE_MIB_PER_MINUTE = 0.5
 NOISE_MIB = 12.0
+TRIAL_S = 600.0
 _WIDTH, _HEIGHT = 90, 8
 
 
