@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from stream_monitor.cli.failures import as_said
 from stream_monitor.cli.options import DEFAULT_CONFIG, ConfigFile
 from stream_monitor.cli.run import Role
 from stream_monitor.errors import ConfigError
@@ -29,6 +30,6 @@ def doctor(
         if not finding.ok:
             failed.add(finding.subject)
             if finding.mend:
-                typer.echo(f"        {'':<10}  → {redact(finding.mend)}")
+                typer.echo(f"        {'':<10}  → {as_said(finding.mend, config)}")
     if failed:
         raise typer.Exit(ConfigError.exit_code if failed == {"config"} else 1)

@@ -15,7 +15,7 @@ from stream_monitor.errors import RestoreError
 from stream_monitor.kafka.client_log import logged
 from stream_monitor.kafka.failures import CREATE_TOPICS, Stopped, denial
 from stream_monitor.kafka.head import HEAD_KEY, Head
-from stream_monitor.kafka.policy import reader_properties
+from stream_monitor.kafka.policy import READING_GROUP, reader_properties
 from stream_monitor.kafka.stage import Message, Start
 
 START_ANEW = "start anew with another topics.prefix, or with another state topic and the group's offsets reset"
@@ -146,6 +146,6 @@ def _at_end(message: Message) -> bool:
         return False
     if error.code() == KafkaError._PARTITION_EOF:
         return True
-    if (denied := denial(error, f"reading {message.topic() or 'a topic of its own'}")) is not None:
+    if (denied := denial(error, f"reading {message.topic() or f'as group {READING_GROUP}'}")) is not None:
         raise denied
     raise RestoreError(f"{message.topic()} cannot be read: {error.str()}", mend=CREATE_TOPICS)

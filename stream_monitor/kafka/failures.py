@@ -40,12 +40,12 @@ class FencedError(LoopFailure):
 class TransactionAborted(Exception):
     """Internal to the loop: the transaction was aborted and the overlay must be dropped.
 
-    `denied`: set where another try would be refused as well.
+    `cause`: the KafkaError, where it was one.
     """
 
-    def __init__(self, message: str, denied: SetupError | None = None) -> None:
+    def __init__(self, message: str, cause: Any = None) -> None:
         super().__init__(message)
-        self.denied = denied
+        self.cause = cause
 
 
 class Stopped(Exception):

@@ -81,7 +81,7 @@ class Loop:
         partitions = topics.require(self._admin, policy.topics, grace_ms=policy.missing_topic_grace_ms)
         self._producer = Producer({**logged(producer_properties(policy)), "error_cb": self._client_error})
         self._transactions = Transactions(
-            self._producer, self._steps, commit_s=policy.commit_deadline_ms / 1000, hook=self._hook
+            self._producer, self._steps, commit_s=policy.commit_deadline_ms / 1000, hook=self._hook, group=policy.group
         )
         properties = consumer_properties(policy, sum(partitions.values()))
         self._consumer = Consumer({**logged(properties), "error_cb": self._client_error})
@@ -180,7 +180,11 @@ class Loop:
             self._positions.reached(tp, message.offset())
             self._end_seen(tp, message.offset(), self._now_ms())
             return
-        where = f"{message.topic()}[{message.partition()}]" if message.topic() else ", ".join(self._policy.topics)
+        where = (
+            f"{message.topic()}[{message.partition()}]"
+            if message.topic()
+            else f"{', '.join(self._policy.topics)} as group {self._policy.group}"
+        )
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             topics.require(self._admin, self._policy.topics, grace_ms=self._policy.missing_topic_grace_ms)
             if self._topic_watch is not None:
@@ -204,7 +208,7 @@ class Loop:
             except KafkaException as error:
                 cause = error.args[0]
                 if cause.fatal() or not cause.retriable():
-                    raise fatal(cause, "init_transactions") from error
+                    raise fatal(cause, f"opening transactions as {self._policy.transactional_id}") from error
                 if time.monotonic() >= deadline:
                     raise SetupError(f"the transaction coordinator did not answer: {cause.str()}") from error
 

@@ -26,7 +26,7 @@ from stream_monitor.join.store import JoinStore, Role
 from stream_monitor.kafka.client_log import logged
 from stream_monitor.kafka.columns import records_of, runs_of
 from stream_monitor.kafka.failures import ANOTHER_PREFIX, Stopped, denial
-from stream_monitor.kafka.policy import reader_properties
+from stream_monitor.kafka.policy import READING_GROUP, reader_properties
 from stream_monitor.kafka.stage import Message, Start
 from stream_monitor.pipeline.horizon import Span
 from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold
@@ -151,7 +151,7 @@ def replay(
                 elif error.code() == KafkaError._PARTITION_EOF:
                     gap = roles[message.topic()]
                     at[gap.role] = min(message.offset(), gap.end)
-                elif (denied := denial(error, f"replaying {', '.join(roles)}")) is not None:
+                elif (denied := denial(error, f"replaying {', '.join(roles)} as group {READING_GROUP}")) is not None:
                     raise denied
                 else:
                     raise RestoreError(f"{message.topic()}[{partition}] cannot be replayed: {error.str()}")

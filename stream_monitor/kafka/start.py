@@ -69,6 +69,10 @@ def anchor_first_start(admin: AdminClient, consumer: Any, policy: LoopPolicy, pa
                         raise KafkaException(each.error)
             return True
         except KafkaException as error:
+            if (
+                denied := denial(error.args[0], f"committing offsets of group {policy.group}", policy.role)
+            ) is not None:
+                raise denied from error
             # Refused while the group has members. Either another worker was first, and then its offsets are there or
             # will be; or the topics were made anew, and what ran before is a member until its session times out.
             committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms)

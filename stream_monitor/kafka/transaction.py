@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from confluent_kafka import KafkaException
 
+from stream_monitor.errors import SetupError
 from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, Verdict, denial, fatal, judge
 from stream_monitor.kafka.stage import Outgoing
 from stream_monitor.kafka.steps import Step, Steps
@@ -32,12 +33,18 @@ Hook = Callable[[Point], None]
 
 
 class Transactions:
-    """Runs transactions on one producer. Deadlines are monotonic seconds; `steps` is told what it is at."""
+    """Runs transactions on one producer. Deadlines are monotonic seconds; `steps` is told what it is at.
 
-    def __init__(self, producer: Any, steps: Steps, *, commit_s: float, hook: Hook | None = None) -> None:
+    Errors name `group`.
+    """
+
+    def __init__(
+        self, producer: Any, steps: Steps, *, commit_s: float, group: str = "", hook: Hook | None = None
+    ) -> None:
         self._producer = producer
         self._steps = steps
         self._commit_s = commit_s
+        self._group = group
         self._hook = hook or (lambda point: None)
 
     def run(self, records: Sequence[Outgoing], offsets: Sequence[Any], group_metadata: Any, deadline: float) -> float:
@@ -65,12 +72,25 @@ class Transactions:
             self._hook(Point.OFFSETS_SENT)
             self._commit()
         except TransactionAborted as error:
-            self._abort()
-            if error.denied is not None:
-                raise error.denied from error
+            denied = self._denied(error, records)
+            try:
+                self._abort()
+            except LoopFailure as failure:
+                if denied is None:
+                    raise
+                # Refused before anything was added to it: the broker knows of no transaction that could be aborted.
+                raise denied from failure
+            if denied is not None:
+                raise denied from error
             raise
         self._hook(Point.COMMITTED)
         return time.monotonic() - began
+
+    def _denied(self, error: TransactionAborted, records: Sequence[Outgoing]) -> SetupError | None:
+        """What to say where another try would be refused as well; the broker does not tell which topic it is about."""
+        topics = sorted({each.topic for each in records})
+        doing = f"writing {', '.join(topics)} and offsets of group {self._group}"
+        return None if error.cause is None else denial(error.cause, doing)
 
     def _produce(self, record: Outgoing, deadline: float) -> None:
         where = {} if record.partition is None else {"partition": record.partition}
@@ -131,4 +151,4 @@ class Transactions:
     def _raise(self, name: str, cause: Any, *, committing: bool) -> NoReturn:
         if judge(cause, committing=committing) is Verdict.FATAL:
             raise fatal(cause, name)
-        raise TransactionAborted(f"{name}: {cause.str()} ({cause.name()})", denial(cause, name))
+        raise TransactionAborted(f"{name}: {cause.str()} ({cause.name()})", cause)

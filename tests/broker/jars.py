@@ -76,6 +76,7 @@ def running_node(
     *,
     format_options: Sequence[str] = (),
     java_options: Sequence[str] = (),
+    start_s: float = 60.0,
 ) -> Iterator[int]:
     """The process id of a KRaft node with these server properties, once it answers a client with those properties."""
     config = directory / "server.properties"
@@ -96,7 +97,7 @@ def running_node(
         )
     try:
         try:
-            wait_until_answering(client, timeout_s=60)
+            wait_until_answering(client, timeout_s=start_s)
         except SourceUnavailable as error:
             raise SourceUnavailable(f"Kafka did not start: {last_line(log.read_text())}") from error
         yield process.pid

@@ -94,6 +94,7 @@ def secured_broker() -> Iterator[SecuredBroker]:
                     broker.sasl("admin"),
                     format_options=[word for user in USERS for word in _scram(user)],
                     java_options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={issuer.key_set.as_uri()}"],
+                    start_s=180.0,  # TLS and its certificates take a busy machine twice the time
                 ):
                     yield broker
     except SourceUnavailable as error:
@@ -125,7 +126,8 @@ def _properties(directory: Path, authority: Authority, issuer: Issuer, ports: Ma
         "ssl.keystore.location": str(authority.signed("broker").store),
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(authority.certificate),
-        "ssl.client.auth": "required",
+        "listener.name.mtls.ssl.client.auth": "required",
+        "listener.name.controller.ssl.client.auth": "required",
         "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
         f"{sasl}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         f"{sasl}.plain.sasl.jaas.config": f"{module}.plain.PlainLoginModule required {users};",
