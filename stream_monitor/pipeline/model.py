@@ -374,6 +374,7 @@ class ModelFold:
         # A window size new in the config begins with the first window of which no pane is gone.
         gone = [moment for s in self.series.values() if (moment := s.meta.gone_ms.get(basis)) is not None]
         self.meta.closed[key] = max([first, *(pane_start(moment, spec.slide_ms) + spec.size_ms for moment in gone)])
+        self._touch()
         return True
 
     def _close_due(self, closing: Closing, now_ms: int) -> Iterator[None]:
