@@ -33,6 +33,7 @@ from stream_monitor.app.section import Duration, PositiveDuration, Section, Size
 from stream_monitor.app.sizes import ACCEPTED as SIZES
 from stream_monitor.errors import ConfigError, Problem
 from stream_monitor.events.metric import window_label
+from stream_monitor.events.names import METRICS, MetricName
 
 TOPIC_PATTERN = r"^[A-Za-z0-9._-]{1,200}$"
 _TOPIC = "a topic name: 1 to 200 letters, digits, dots, underscores or hyphens"
@@ -169,7 +170,11 @@ def parse_config(data: Mapping[Any, Any], folder: Path = Path()) -> MonitorConfi
     problems += twin_problems(merged, "models") + twin_problems(merged, "rules")
     kafka = merged.get("kafka")
     problems += property_problems(kafka) if isinstance(kafka, dict) else []
-    problems += window_problems(config) + door_problems(config.prometheus) if config is not None else []
+    problems += (
+        window_problems(config) + door_problems(config.prometheus) + label_problems(config)
+        if config is not None
+        else []
+    )
     if problems or config is None:
         raise ConfigError(problems)
     return config
@@ -216,6 +221,25 @@ def window_problems(config: MonitorConfig) -> list[Problem]:
         if window not in everywhere:
             problems.append(Problem(f"prometheus.windows[{index}]", repr(window), _one_of(everywhere)))
     return problems
+
+
+def label_problems(config: MonitorConfig) -> list[Problem]:
+    """Detectors and rules that wait for labels which nothing reads would stay silent for ever."""
+    problems = [
+        Problem(f"models[{index}].detectors", "detectors of a model without labels", _LABELS)
+        for index, model in enumerate(config.models)
+        if model.labels is None and model.detectors and "detectors" in model.model_fields_set
+    ]
+    without = {model.name for model in config.models if model.labels is None}
+    for index, rule in enumerate(config.rules or []):
+        reads_none = rule.model in without or (rule.model is None and without and len(without) == len(config.models))
+        if reads_none and METRICS[MetricName(rule.metric)].family in _OF_LABELS:
+            problems.append(Problem(f"rules[{index}].metric", f"{rule.metric!r}, which needs labels", _LABELS))
+    return problems
+
+
+_LABELS = "labels: {join_window: 24h} in the model, if label events come; else none of these"
+_OF_LABELS = ("performance", "labels", "change")
 
 
 def spec_label(window: WindowConfig) -> str:

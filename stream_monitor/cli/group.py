@@ -7,6 +7,7 @@ demo's screen do use rich, once there is something to show.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -24,6 +25,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _in_our_words(error.message)
+            raise
         except StreamMonitorError as error:
             say(error, config_named(ctx))
             raise typer.Exit(error.exit_code) from None
@@ -37,6 +41,21 @@ class Commands(TyperGroup):
         found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.get_short_help_str(1_000)) for name, command in found if command])
+
+
+# What the option parser says of a wrong number → what an error of ours would say is accepted.
+_WORDS = (
+    (re.compile(r"Input should be greater than or equal to (\S+)"), r"accepted: \1 or more"),
+    (re.compile(r"Input should be less than or equal to (\S+)"), r"accepted: at most \1"),
+    (re.compile(r"Input should be a valid integer.*"), "accepted: a whole number"),
+    (re.compile(r"Input should be a valid number.*"), "accepted: a number"),
+)
+
+
+def _in_our_words(text: str) -> str:
+    for pattern, words in _WORDS:
+        text = pattern.sub(words, text)
+    return text
 
 
 def command_group(help: str, *, name: str | None = None) -> typer.Typer:  # noqa: A002 - as typer calls it

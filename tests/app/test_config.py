@@ -139,6 +139,37 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("models: [{name: m, detectors: [{kind: adwin}]}]", "models[0].detectors"),
+        ("{models: [{name: m}], rules: [{name: r, metric: accuracy, below: 1}]}", "rules[0].metric"),
+        ("{models: [{name: m}], rules: [{name: r, metric: change_detected, above: 0}]}", "rules[0].metric"),
+        (
+            "{models: [{name: m}, {name: l, labels: {}}], rules: [{name: r, model: m, metric: accuracy, below: 1}]}",
+            "rules[0].metric",
+        ),
+    ],
+)
+def test_what_waits_for_labels_that_nothing_reads_is_a_mistake(text: str, path: str) -> None:
+    (problem,) = problems(text)
+    assert (problem.path, "labels: {join_window" in problem.accepted) == (path, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "models: [{name: m}]",
+        "models: [{name: m, detectors: []}]",
+        "rules: [{name: r, metric: accuracy, below: 1}]",
+        "{models: [{name: m}, {name: l, labels: {}}], rules: [{name: r, metric: accuracy, below: 1}]}",
+        "{models: [{name: m}], rules: [{name: r, metric: csi, above: 1}]}",
+    ],
+)
+def test_what_may_have_labels_or_needs_none_passes(text: str) -> None:
+    parse(text)
+
+
 @pytest.mark.parametrize(("text", "path", "found", "accepted"), WRONG, ids=[case[0] for case in WRONG])
 def test_each_mistake_is_named_with_its_path_its_value_and_what_is_accepted(
     text: str, path: str, found: str, accepted: str

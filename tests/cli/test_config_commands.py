@@ -151,3 +151,18 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     said = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, check=False)
     assert said.returncode == 0
     assert said.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run --workers 99", "'--workers': accepted: at most 64"),
+        ("run --workers -1", "'--workers': accepted: 0 or more"),
+        ("run --port x", "'--port': accepted: a whole number"),
+        ("generate --missing x", "'--missing': accepted: a number"),
+    ],
+)
+def test_a_wrong_number_for_an_option_is_answered_in_our_words(run: Run, words: str, said: str) -> None:
+    result = run(*words.split())
+    assert result.exit_code == 2
+    assert said in result.stderr
