@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from stream_monitor.events.policy import OutcomePolicy, Task
@@ -9,7 +10,7 @@ from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS
 from stream_monitor.pipeline.policy import ModelPolicy, Policies, ReferencePolicy
 from stream_monitor.windows.grid import WindowSpec
 from stream_monitor.windows.watermark import SourceProgress, Sources, read_watermark
-from tests.pipeline.world import World, prediction
+from tests.pipeline.world import World, counted, expected_counts, prediction
 
 T0 = 1_700_000_000_000 - 1_700_000_000_000 % 60_000
 ROLES = ("predictions",)
@@ -323,3 +324,50 @@ def turn_all(w: World, *, seconds: int = 1) -> None:
 
 def with_model(chosen: Policies, **changes: object) -> Policies:
     return replace(chosen, models={"m": replace(chosen.models["m"], **changes)})  # type: ignore[arg-type]
+
+
+def test_corrections_go_on_though_the_clock_of_evaluate_was_ahead_and_was_set_back() -> None:
+    w = world(1)
+    put(w, 0, T0 + 5_000, T0 + 71_000)
+    turn(w)
+    put(w, 0, T0 + 6_000)
+    turn(w, seconds=20)
+    w.folds[0].tick(w.clock + 3_600_000)  # an hour ahead: this is when the next correction is published
+    put(w, 0, T0 + 7_000)
+    turn(w, seconds=20)
+    w.folds[0].tick(w.clock + 3_600_000)
+    w.publish(0, w.folds[0].drain())
+    put(w, 0, T0 + 8_000)
+    turn(w, seconds=20)
+    turn(w, seconds=20)
+    assert windows(w)[-1][1:] == (4, 3)
+
+
+def test_whoever_dies_or_lags_no_event_of_an_ordered_stream_is_too_late() -> None:
+    """Workers that stand still for longer than the idle timeout, that lag behind, partitions without events for long:
+    each partition's own events are in order, so none of them may be too late, and all must be counted."""
+    for seed in range(4):
+        rng = random.Random(seed)
+        chosen = with_model(policies(), allowed_lateness_ms=0)
+        w = World(chosen, partitions=3)
+        w.clock = T0
+        dead, quiet = dict.fromkeys(range(3), 0), dict.fromkeys(range(3), 0)
+        sent = []
+        for _ in range(400):
+            w.clock += 1_000
+            for p in range(3):
+                for state in (dead, quiet):
+                    state[p] = state[p] - 1 if state[p] else rng.choice([0] * 60 + [20, 90])
+                if not quiet[p]:
+                    sent.append(w.clock - rng.randrange(5_000))
+                    put(w, p, sent[-1])
+                if not dead[p]:
+                    w.ingest(p, PREDICTIONS, rng.choice([0, 1, 3]) or 50)
+                    w.ingest(p, LABELS, 10)
+                    w.flush(p)
+            w.evaluate(0, 1_000)
+            tick(w)
+        w.run_out()
+        assert not [e for e in w.metrics if e.metric == "too_late"], seed
+        expected = expected_counts([("m", "1", {}, at) for at in sent], w.policies)
+        assert counted(w.metrics, "predictions", "prediction") == expected, seed
