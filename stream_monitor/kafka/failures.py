@@ -100,7 +100,8 @@ def fatal(error: Any, what: str) -> StreamMonitorError:
 def consumer_failure(error: Any, where: str) -> StreamMonitorError | None:
     """What an error event of the consumer means: an exception to stop with, or None to go on (it heals itself)."""
     code = error.code()
-    if error.fatal() or code in _FENCED:
+    # In an event the client names its death by this code, and fatal() is false; it is not said again.
+    if error.fatal() or code == KafkaError._FATAL or code in _FENCED:
         return fatal(error, "consuming")
     if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
         return SetupError(

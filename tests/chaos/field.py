@@ -298,6 +298,7 @@ def playing_field(
     evaluate: Sequence[str] = ("e", "f"),
     program: tuple[str, ...] = FRAGILE,
     session_ms: int = SESSION_MS,
+    flush: str = "200ms",
 ) -> Iterator[Field]:
     """A monitor of two models whose workers are all ready, and a stream that is being written."""
     topics = TopicSpace(bootstrap, "chaos")
@@ -308,7 +309,7 @@ def playing_field(
         monitor.write_config(
             [{**MODEL_CONFIG, "name": name} for name in MODELS],
             topics={"panes_partitions": 2},
-            flush_interval="200ms",
+            flush_interval=flush,
             revision_interval="500ms",
             idle_timeout="3s",
             live_horizon=None,

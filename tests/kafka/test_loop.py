@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 from stream_monitor.errors import SetupError
 from stream_monitor.kafka.failures import FencedError, LoopFailure
 from stream_monitor.kafka.loop import Loop
-from stream_monitor.kafka.policy import LoopPolicy
+from stream_monitor.kafka.policy import LoopPolicy, consumer_properties
 from stream_monitor.kafka.snapshot import Work
 from stream_monitor.kafka.stage import TP, OutRecord
 from stream_monitor.kafka.steps import Step
@@ -195,6 +195,20 @@ def test_a_second_process_of_the_same_instance_fences_the_first(topics: TopicSpa
     assert "--instance" in str(raised_first[0])
     assert not raised_second
     assert_each_once(topics, source, read_counted(topics, output))
+
+
+def test_a_consumer_that_was_fenced_stops_the_loop_though_it_has_nothing_to_commit(topics: TopicSpace) -> None:
+    """Its client says so once, in an event, and is dead from then on: without records no transaction would notice."""
+    source, output = topics.create("in"), topics.create("out")
+    policy = policy_for(topics, source)
+    loop = Loop(CountingStage(output), policy)
+    usurper = Consumer(consumer_properties(policy))
+    with running(loop) as raised:
+        wait_for(lambda: raised or loop.snapshot.rebalances)
+        usurper.subscribe([source])
+        wait_for(lambda: (usurper.consume(1, 0.1), raised)[1])
+    usurper.close()
+    assert isinstance(raised[0], LoopFailure)
 
 
 def test_partitions_move_to_a_worker_that_joins_and_each_message_counts_once(topics: TopicSpace) -> None:
