@@ -1,6 +1,6 @@
 """What a stage committed shows on the board: totals become increments, quiet partitions stay, lost ones vanish."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from structlog.testing import capture_logs
 
@@ -110,6 +110,20 @@ def test_a_revoked_partition_vanishes_at_once() -> None:
     evaluating.flush(commit())
     evaluating.publisher.on_revoked([0])
     assert not evaluating.gauges()
+
+
+def test_it_is_not_ready_while_a_partition_waits_for_a_profile() -> None:
+    world = Evaluating()
+    held = commit(partition=1)
+    summary = replace(held.output.summary, held=("m",))
+    held = replace(held, output=held.output._replace(summary=summary))
+    for waits, commits in ((False, [commit()]), (True, [held]), (True, [commit()]), (False, [commit(partition=1)])):
+        for each in commits:
+            world.publisher.on_commit(each)
+        assert world.publisher.knows_schemas is not waits
+    world.publisher.on_commit(held)
+    world.publisher.on_revoked([1])
+    assert world.publisher.knows_schemas
 
 
 def test_limited_series_are_counted_from_when_the_board_looks() -> None:
