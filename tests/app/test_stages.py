@@ -9,6 +9,7 @@ import pytest
 
 from stream_monitor.app import stages
 from stream_monitor.export.board import Board
+from stream_monitor.kafka.topics import TopicNames
 
 
 class Told(Exception):
@@ -23,7 +24,7 @@ def test_each_stage_collects_garbage_seldom_before_it_does_anything_else(
         raise Told
 
     monkeypatch.setattr(stages, "collect_seldom", told)
-    monkeypatch.setattr(stages, "topic_names", lambda setup: None)
+    monkeypatch.setattr(stages, "topic_names", lambda setup: TopicNames())
     setup = SimpleNamespace(policies=SimpleNamespace(topics={}), profiles={})
     part = make(setup, None, Board())  # type: ignore[operator]
     with pytest.raises(Told):
