@@ -1,6 +1,6 @@
 """What a release wrote is read by the next one; what a later one wrote is refused with the way on.
 
-A change of an internal format without a new number, or a new number without bytes of it kept here, fails."""
+A change of an internal format that nobody meant fails here, and so does a new number without bytes of it."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ from stream_monitor.sketches.pane import PredictionPane
 from tests.formats.written import DELTA, ENTRIES, FORMATS, PROGRESS, committed, put, turn, world, written
 from tests.pipeline.test_profile_change import OLD
 
-HELD = committed()
+NUMBERS, HELD = committed()
 
 
 def of(name: str) -> list[bytes]:
-    """The bytes of each format of `name` that is held."""
-    found = [value for key, value in HELD.items() if key.startswith(name + ", ")]
+    """All bytes of `name` that are held."""
+    found = [value for key, values in HELD.items() if key.startswith(name + ", ") for value in values]
     assert found
     return found  # type: ignore[return-value]
 
 
 def test_each_format_number_has_its_bytes_here() -> None:
-    assert HELD["formats"] == FORMATS, "a format has changed: python -m tests.formats.written, and keep the old bytes"
-    assert written().keys() == HELD.keys() - {"formats"} or written().keys() < HELD.keys()
+    assert NUMBERS == FORMATS, "a format has another number: add its bytes by python -m tests.formats.written"
+    assert written().keys() <= HELD.keys()
 
 
-@pytest.mark.parametrize("name", [key for key in HELD if key != "formats" and not key.startswith("state")])
-def test_the_same_bytes_are_written_while_the_number_is_the_same(name: str) -> None:
-    now = written()
-    if name in now:
-        assert now[name] == HELD[name], "the bytes have changed: give the format a new number"
+def test_no_bytes_change_unnoticed() -> None:
+    changed = [name for name, value in written().items() if isinstance(value, bytes) and value not in HELD[name]]
+    assert not changed, (
+        "if all that is new is a field with a default, add the bytes by python -m tests.formats.written; "
+        "else give the format a new number first, and read the one before"
+    )
 
 
 def test_panes_messages_are_read() -> None:
@@ -71,7 +72,7 @@ def test_a_state_that_was_written_then_is_gone_on_with_as_one_written_now() -> N
             for minute in range(3):
                 put(w, minute)
                 turn(w)
-        assert {bytes(key) for key in state} == then.state[0].keys()
+        assert {bytes(key) for key in state} <= then.state[0].keys()
         then.state[0] = dict(state)  # type: ignore[call-overload]
         for w in (now, then):
             w.crash_evaluate(0)

@@ -1,6 +1,7 @@
 """Objects of every internal format, and the file that holds their bytes as a release wrote them.
 
-`python -m tests.formats.written` adds the bytes of formats that the file does not hold; it never changes those it does.
+`python -m tests.formats.written` adds bytes that the file does not hold, and a state where a format number is new; it
+never takes any away.
 """
 
 from __future__ import annotations
@@ -129,27 +130,34 @@ def written() -> dict[str, object]:
     }
 
 
-def committed() -> dict[str, object]:
-    """What the file holds, as `written`; and the format numbers it was written by, under `formats`."""
+def committed() -> tuple[dict[str, int], dict[str, list[object]]]:
+    """The newest format numbers in the file, and what it holds by name, each in the order in which it was written."""
     held = json.loads(FILE.read_text())
-    found: dict[str, object] = {"formats": held.pop("formats")}
-    for name, value in held.items():
-        if isinstance(value, dict):
-            found[name] = {key.encode(): b64decode(each) for key, each in value.items()}
-        else:
-            found[name] = b64decode(value)
-    return found
+    numbers = held.pop("formats")
+    return numbers, {name: [_decoded(value) for value in values] for name, values in held.items()}
+
+
+def _decoded(value: object) -> object:
+    if isinstance(value, dict):
+        return {key.encode(): b64decode(each) for key, each in value.items()}
+    return b64decode(str(value))
+
+
+def _encoded(value: object) -> object:
+    if isinstance(value, dict):
+        return {key.decode(): b64encode(each).decode() for key, each in sorted(value.items())}
+    assert isinstance(value, bytes)
+    return b64encode(value).decode()
 
 
 def main() -> None:
     held = json.loads(FILE.read_text()) if FILE.exists() else {}
     for name, value in written().items():
-        if name not in held:
-            held[name] = (
-                {key.decode(): b64encode(each).decode() for key, each in sorted(value.items())}
-                if isinstance(value, dict)
-                else b64encode(value).decode()  # type: ignore[arg-type]
-            )
+        values = held.setdefault(name, [])
+        # Of a state, dates and pickles differ from one time to the next.
+        is_new = held.get("formats") != FORMATS if isinstance(value, dict) else _encoded(value) not in values
+        if is_new:
+            values.append(_encoded(value))
     held["formats"] = FORMATS
     FILE.write_text(json.dumps(held, indent=1) + "\n")
 
