@@ -70,7 +70,11 @@ def anchor_first_start(admin: AdminClient, consumer: Any, policy: LoopPolicy, pa
             return True
         except KafkaException as error:
             if (
-                denied := denial(error.args[0], f"committing offsets of group {policy.group}", policy.role)
+                denied := denial(
+                    error.args[0],
+                    f"committing offsets of {', '.join(policy.topics)} as group {policy.group}",
+                    policy.role,
+                )
             ) is not None:
                 raise denied from error
             # Refused while the group has members. Either another worker was first, and then its offsets are there or

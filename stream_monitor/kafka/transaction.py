@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from stream_monitor.errors import SetupError
 from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, Verdict, denial, fatal, judge
@@ -66,13 +66,13 @@ class Transactions:
             self._steps.enter(Step.COMMIT)
             self._call(
                 "send_offsets_to_transaction",
-                lambda left: self._producer.send_offsets_to_transaction(list(offsets), group_metadata, left),
+                lambda left: self._send_offsets(offsets, group_metadata, left),
                 deadline,
             )
             self._hook(Point.OFFSETS_SENT)
             self._commit()
         except TransactionAborted as error:
-            denied = self._denied(error, records)
+            denied = self._denied(error, records, lambda: self._send_offsets(offsets, group_metadata, 1.0))
             try:
                 self._abort()
             except LoopFailure as failure:
@@ -86,11 +86,23 @@ class Transactions:
         self._hook(Point.COMMITTED)
         return time.monotonic() - began
 
-    def _denied(self, error: TransactionAborted, records: Sequence[Outgoing]) -> SetupError | None:
+    def _send_offsets(self, offsets: Sequence[Any], group_metadata: Any, seconds: float) -> None:
+        self._producer.send_offsets_to_transaction(list(offsets), group_metadata, seconds)
+
+    def _denied(
+        self, error: TransactionAborted, records: Sequence[Outgoing], next_call: Callable[[], None]
+    ) -> SetupError | None:
         """What to say where another try would be refused as well; the broker does not tell which topic it is about."""
+        cause = error.cause
+        if cause is not None and cause.code() == KafkaError._STATE:
+            # What produce() says of a transaction that has failed already; the next call tells why.
+            try:
+                next_call()
+            except KafkaException as refused:
+                cause = refused.args[0]
         topics = sorted({each.topic for each in records})
         doing = f"writing {', '.join(topics)} and offsets of group {self._group}"
-        return None if error.cause is None else denial(error.cause, doing)
+        return None if cause is None else denial(cause, doing)
 
     def _produce(self, record: Outgoing, deadline: float) -> None:
         where = {} if record.partition is None else {"partition": record.partition}
