@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stream_monitor.detectors.detector import Detector
+from stream_monitor.detectors.detector import Detector, _Saved
 from stream_monitor.detectors.policy import DetectorPolicy
 from stream_monitor.errors import FormatError
 from stream_monitor.pipeline.evaluate import EvaluateFold
@@ -74,9 +74,10 @@ def test_a_hostile_pickle_in_a_state_record_is_an_error_that_names_it_and_runs_n
     policy = DetectorPolicy("error", "adwin")
     chosen = policies()
     model = replace(chosen.models["m"], detectors=(policy,))
-    saved = msgspec.msgpack.decode(Detector(policy).to_bytes())
-    saved["core"] = pickle.dumps({"_adwin": _Evil(tmp_path / "ran")})
-    record = StateRecord(b'["detector", "m", "1", 0]', msgspec.msgpack.encode(saved))
+    saved = msgspec.msgpack.decode(Detector(policy).to_bytes(), type=_Saved)
+    hostile = msgspec.structs.replace(saved, core=pickle.dumps({"_adwin": _Evil(tmp_path / "ran")}))
+    hostile = msgspec.structs.replace(hostile, digest=hostile.digested())  # it is no secret
+    record = StateRecord(b'["detector", "m", "1", 0]', msgspec.msgpack.encode(hostile))
     with pytest.raises(FormatError, match=r"state record b'\[\"detector\", \"m\", \"1\", 0\]'.*detector state names "):
         EvaluateFold.restore(replace(chosen, models={"m": model}), {}, [record], partition=0)
     assert not (tmp_path / "ran").exists()
