@@ -40,11 +40,8 @@ WAYS: dict[str, Callable[[SecuredBroker], dict[str, object]]] = {
 }
 
 
-QUICK = {"client certificate", "OAUTHBEARER"}  # the other tests of this folder use SCRAM
-EACH_WAY = [pytest.param(way, marks=() if way in QUICK else pytest.mark.chaos) for way in WAYS]
-
-
-@pytest.mark.parametrize("way", EACH_WAY)
+@pytest.mark.chaos
+@pytest.mark.parametrize("way", WAYS)
 def test_a_transaction_commits_and_a_reaction_reacts(
     secured: SecuredBroker, topics: TopicSpace, tmp_path: Path, way: str
 ) -> None:
