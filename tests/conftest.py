@@ -7,11 +7,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.broker.secured import SecuredBroker, secured_broker
 from tests.broker.source import Broker, NoBroker, running_broker
 from tests.broker.topics import TopicSpace
+
+# Tests do not measure time, and a busy machine is no fault.
+hypothesis.settings.register_profile("stream-monitor", deadline=None)
+hypothesis.settings.load_profile("stream-monitor")
 
 REQUIRE_VARIABLE = "STREAM_MONITOR_REQUIRE_BROKER"
 
