@@ -31,6 +31,7 @@ class Horizon:
         self._idle_timeout_ms = idle_timeout_ms
         self._flush: dict[Source, dict[str, int]] = {}
         self._assignment: dict[Source, dict[str, int]] = {}
+        self._committed: dict[Source, dict[str, int | None]] = {}  # of `_assignment`, what this flush changed
         self._last_seen_ms: dict[Source, dict[str, int]] = {}  # by the clock
 
     @property
@@ -44,6 +45,8 @@ class Horizon:
         where = np.array(partitions) if len(found) > 1 else None
         for partition in found:
             mine = int((times if where is None else times[where == partition]).max())
+            before = self._assignment.get((role, partition), {}).get(model)
+            self._committed.setdefault((role, partition), {}).setdefault(model, before)
             for known in (self._flush, self._assignment):
                 newest = known.setdefault((role, partition), {})
                 newest[model] = max(mine, newest.get(model, mine))
@@ -73,15 +76,23 @@ class Horizon:
         return least
 
     def start_anew(self) -> None:
-        """A flush begins."""
-        self._flush = {}
+        """A flush begins: what was noted before is committed."""
+        self._flush, self._committed = {}, {}
 
     def discarded(self) -> None:
-        """What was read since the last commit will be read again."""
-        self._flush = {}
+        """What was read since the last commit will be read again, maybe in smaller portions: the last events of it may
+        not say yet which entries nobody needs."""
+        for source, models in self._committed.items():
+            for model, moment in models.items():
+                if moment is None:
+                    del self._assignment[source][model]
+                else:
+                    self._assignment[source][model] = moment
+        self.start_anew()
 
     def released(self, sources: Iterable[Source]) -> None:
         """These partitions belong to somebody else now."""
         for owned in sources:
+            self._committed.pop(owned, None)
             for known in (self._flush, self._assignment, self._last_seen_ms):
                 known.pop(owned, None)

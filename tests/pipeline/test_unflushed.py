@@ -14,6 +14,7 @@ from stream_monitor.join.policy import JoinPolicy
 from stream_monitor.join.store import MemoryStore
 from stream_monitor.kafka.policy import MAX_RECORD_BYTES
 from stream_monitor.pipeline.book import MAX_DELTA_BYTES
+from stream_monitor.pipeline.horizon import Span
 from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, IngestFold, Records
 from stream_monitor.pipeline.messages import Delta, decode
 from stream_monitor.pipeline.policy import ModelPolicy, Policies, ReferencePolicy
@@ -166,3 +167,25 @@ def test_deltas_stay_below_the_brokers_limit_and_add_up_whatever_they_hold(featu
     assert len(overall.raw) == features
     assert Counter(f.numbers + f.texts.total for f in overall.raw.values()) == {300: features}
     assert [pane.n for pane in total.values()] == [100] * 3
+
+
+def test_an_aborted_read_lets_no_entry_expire_that_its_first_events_still_need() -> None:
+    """After an abort less may be read at once: of the same events only the first, which do not let anything expire."""
+    fold = fold_of(replace(MODEL, join=JoinPolicy(60_000, 60_000, slack_ms=0)))
+    repeated = [prediction("a", 0, score=0.5), prediction("b", 10, score=0.5), prediction("a", 0, score=0.5)]
+    log = [*repeated, prediction("c", 1_000_000, score=0.5)]
+
+    def read(start: int, end: int, *, commit: bool = True) -> int:
+        n = end - start
+        fold.predictions(Records([0] * n, range(start, end), [0] * n, [None] * n, log[start:end]))
+        span = {(PREDICTIONS, 0): Span(start, end, caught_up=False)}
+        counted = fold.flush(0, span, {PREDICTIONS: 1}).counters.predictions.total()
+        if commit:
+            fold.committed()
+        else:
+            fold.discarded()
+        return counted
+
+    assert read(0, 1) == 1
+    read(1, 4, commit=False)
+    assert [read(1, 2), read(2, 3), read(3, 4)] == [1, 0, 1], "the repeat of a is one"
