@@ -82,7 +82,9 @@ def gaps(partition: int, starts: Mapping[Role, Start], store: JoinStore) -> list
         )
     if any(positions.get(role, 0) > start.offset for role, start in starts.items()):
         log.warning("join store ahead of Kafka, it will be rebuilt", partition=partition)
+        made_from = store.topic_ids(partition)
         store.reset(partition)
+        store.bind(partition, made_from)
         positions = {}
     found = []
     for role, start in starts.items():

@@ -52,6 +52,16 @@ def test_a_store_ahead_is_emptied_and_lacks_all_from_the_lowest_live_offset() ->
     assert store.entries(0) == 0
 
 
+def test_a_store_that_was_emptied_still_knows_a_topic_made_anew_later() -> None:
+    store = store_at(30, 7)
+    of_a, of_b = ({"predictions": Start(25, "5", "a")}, {"predictions": Start(0, "", "b")})
+    bind(0, of_a, store)
+    assert gaps(0, of_a, store) == [Gap("predictions", 5, 25)], "it was ahead"
+    store.write(0, {}, {}, {"predictions": 25}, None)
+    bind(0, of_b, store)
+    assert gaps(0, of_b, store) == []
+
+
 def test_a_missing_store_lacks_all_from_the_lowest_live_offset_and_at_the_first_start_nothing() -> None:
     assert gaps(0, starts((25, "5"), (7, "7")), MemoryStore()) == [Gap("predictions", 5, 25)]
     assert gaps(0, starts((25, ""), (7, "")), MemoryStore()) == []
