@@ -132,6 +132,8 @@ class RepartitionStage:
 def repartition_policy(names: TopicNames, client: Mapping[str, object], instance: str, **changes: object) -> LoopPolicy:
     """The loop policy of a repartition worker; `changes` replace single fields."""
     sources = (names.predictions,) if names.labels is None else (names.predictions, names.labels)
-    policy = LoopPolicy("repartition", instance, f"{names.prefix}repartition", sources, client, names.prefix)
+    # A mark has to stand in every partition that an event may be placed in.
+    keyed = tuple(name for name in (names.keyed_predictions, names.keyed_labels) if name is not None)
+    policy = LoopPolicy("repartition", instance, f"{names.prefix}repartition", sources, client, names.prefix, keyed)
     # The events themselves wait for the flush, and the producer's queue takes 100,000.
     return replace(policy, **{"max_unflushed_messages": 50_000, **changes})  # type: ignore[arg-type]

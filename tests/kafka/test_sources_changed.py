@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,16 @@ from confluent_kafka.admin import NewPartitions
 
 from stream_monitor.errors import SetupError, StoreError
 from stream_monitor.kafka.failures import LoopFailure
+from stream_monitor.kafka.loop import Loop
+from stream_monitor.kafka.repartition import RepartitionSettings, RepartitionStage, repartition_policy
+from stream_monitor.kafka.topics import create_topics, require, topic_specs
 from tests.broker.topics import TopicSpace
-from tests.kafka.stages import Stages
+from tests.kafka.stage_worker import names_of
+from tests.kafka.stages import TIMES, Stages
 from tests.kafka.test_loop import running, wait_for
 from tests.kafka.test_store_faults import files_up_to
+from tests.pipeline.test_exact_counts import policies
+from tests.pipeline.world import DECODE
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos]
 
@@ -34,6 +41,23 @@ def test_partitions_added_to_both_sources_are_counted_and_an_alert_says_so(topic
     assert not raised
     assert stages.published() == stages.expected()
     assert sorted(stages.alerts()) == [("partitions-added", "labels"), ("partitions-added", "predictions")]
+
+
+def test_partitions_added_to_a_topic_that_repartition_fills_end_it_since_no_mark_would_stand_in_them(
+    topics: TopicSpace,
+) -> None:
+    names = replace(names_of(topics.prefix), repartition=True)
+    create_topics(topics.admin, topic_specs(names, source_partitions=2, panes_partitions=2))
+    counts = require(topics.admin, [spec.name for spec in topic_specs(names)])
+    client = {"bootstrap.servers": topics.bootstrap}
+    stage = RepartitionStage(policies(), DECODE, RepartitionSettings(names, counts, "0"))
+    loop = Loop(stage, repartition_policy(names, client, "0", **TIMES))
+    with running(loop) as raised:
+        wait_for(lambda: raised or loop.snapshot.commits)
+        grow(topics, names.keyed_predictions)
+        wait_for(lambda: raised)
+    assert isinstance(raised[0], LoopFailure)
+    assert f"{names.keyed_predictions} has 3 partitions now and had 2" in str(raised[0])
 
 
 def test_partitions_added_to_one_source_only_are_refused_with_the_mend(topics: TopicSpace, tmp_path: Path) -> None:
