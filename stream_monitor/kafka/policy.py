@@ -112,7 +112,7 @@ REFUSED: Mapping[str, str] = {
 }
 
 
-def consumer_properties(policy: LoopPolicy, partitions: int = 0) -> dict[str, object]:
+def consumer_properties(policy: LoopPolicy, partitions: int) -> dict[str, object]:
     """Properties of the loop's consumer; `partitions`: of all its topics."""
     return {
         "fetch.wait.max.ms": 100,

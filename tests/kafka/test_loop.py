@@ -202,7 +202,7 @@ def test_a_consumer_that_was_fenced_stops_the_loop_though_it_has_nothing_to_comm
     source, output = topics.create("in"), topics.create("out")
     policy = policy_for(topics, source)
     loop = Loop(CountingStage(output), policy)
-    usurper = Consumer(consumer_properties(policy))
+    usurper = Consumer(consumer_properties(policy, 1))
     with running(loop) as raised:
         wait_for(lambda: raised or loop.snapshot.rebalances)
         usurper.subscribe([source])
