@@ -1,8 +1,9 @@
-"""How much memory a config can make the two stages need, before anything runs; and whether that is within the budget.
+"""How much memory a config can make the stages need, before anything runs; and whether that is within the budget.
 
-An upper estimate of one ingest and one evaluate process: every model at its limits, all models in one process. What a
-model is made of is known from its profile; one without is taken to have `FEATURES_ASSUMED` features, and one without
-segments `VERSIONS_ASSUMED` versions at a time. What depends on the rate alone, join entries, is said by the million.
+An upper estimate of one ingest and one evaluate process, and one of repartition where there is one: every model at
+its limits, all models in one process. What a model is made of is known from its profile; one without is taken to have
+`FEATURES_ASSUMED` features, and one without segments `VERSIONS_ASSUMED` versions at a time. What depends on the rate
+alone, join entries, is said by the million.
 
 Checked against measurements: evaluate takes 112 kB a series of 20 features and windows of an hour sliding by 5 minutes
 (estimated 127), ingest with labels at 30,000 events a second 360 MiB (estimated 600, of which 256 for a flood).
@@ -58,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What both stages can need in one process each."""
+    """What the stages can need in one process each."""
 
     parts: tuple[Part, ...]
     joins: bool
@@ -72,7 +73,8 @@ class Estimate:
 
     def __str__(self) -> str:
         more = f" and {format_size(JOIN_BYTES_A_MILLION)} a million join entries" if self.joins else ""
-        stages = ", ".join(f"{stage} {format_size(self.of(stage))}" for stage in ("ingest", "evaluate"))
+        names = dict.fromkeys(part.stage for part in self.parts)
+        stages = ", ".join(f"{stage} {format_size(self.of(stage))}" for stage in names)
         return f"Memory at all limits: {stages}{more}"
 
 
@@ -88,6 +90,11 @@ def estimate(config: MonitorConfig, profiles: Mapping[str, Profile]) -> Estimate
     ]
     if joins:
         parts.append(Part("ingest", "the join store", _JOIN_STORE, "nothing"))
+    if config.repartition:
+        held = _UNFLUSHED * limits.max_unflushed_bytes + _LETTERS * letters
+        keys = "limits.max_unflushed_bytes, dead_letters.max_bytes_per_flush"
+        parts.append(Part("repartition", "the process", _PROCESS + _CLIENT, "nothing"))
+        parts.append(Part("repartition", "what waits for a flush", held, keys))
     for index, model in enumerate(config.models):
         parts.append(_model_part(index, model, limits.max_series, profiles.get(model.name)))
     unlisted = VERSIONS_ASSUMED * series_bytes(policies.unlisted, 0, 0)

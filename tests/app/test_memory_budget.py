@@ -40,6 +40,18 @@ def test_what_grows_with_windows_series_and_limits_is_in_it(more: dict[str, obje
     assert after.total > 1.5 * before.total
 
 
+def test_a_stage_that_only_some_configs_have_counts_where_there_is_one() -> None:
+    before, after = (
+        estimate(parse_config(document()), {}),
+        estimate(parse_config(document() | {"repartition": True}), {}),
+    )
+    assert before.of("repartition") == 0
+    assert "repartition" not in str(before)
+    assert after.total == before.total + after.of("repartition")
+    assert after.of("repartition") > 2 * (128 << 20), "events wait for a flush there too"
+    assert "repartition 4" in str(after)
+
+
 def test_a_config_beyond_the_budget_is_refused_with_what_takes_most_and_what_to_lower(tmp_path: Path) -> None:
     file = tmp_path / "monitor.yaml"
     windows = [{"size": "5m"}, {"size": "7d", "slide": "5m"}]
