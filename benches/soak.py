@@ -166,8 +166,9 @@ class _Soak:
                     self._samples.setdefault(name, []).append(Sample(passed, memory["VmRSS"]))
             self._scrape()
             waiting = self._waiting()
-            if held != (held := self._is_behind(waiting, held=held)):
-                generate.send_signal(signal.SIGSTOP if held else signal.SIGCONT)
+            held = self._is_behind(waiting, held=held)
+            # Each time: a stopped process is continued by others too, as when its terminal goes.
+            generate.send_signal(signal.SIGSTOP if held else signal.SIGCONT)
             if passed >= told:
                 told = passed + max(10.0, self._seconds / 30)
                 sizes = ", ".join(f"{name} {mine[-1].mib:.0f} MiB" for name, mine in self._samples.items())
