@@ -29,7 +29,7 @@ test: install  ## style, types, import contracts, then all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: install  ## ratios on a real broker, under 15 minutes; NAME=ingest for one of them, long ones too
 	$(BIN)/python -m benches $(NAME)
