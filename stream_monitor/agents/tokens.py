@@ -72,8 +72,11 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untype
                     ssl=context,
                 ) as answer,
             ):
-                status = answer.status
-                body = await answer.content.read(_MOST_BYTES)
+                status, body = answer.status, bytearray()
+                async for part in answer.content.iter_any():  # as it comes, in any number of parts
+                    body += part
+                    if len(body) > _MOST_BYTES:
+                        raise self._failed(f"answered with more than {_MOST_BYTES} bytes")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise self._failed(f"cannot be reached ({type(error).__name__})") from None
         if status != 200:

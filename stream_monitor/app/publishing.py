@@ -81,6 +81,7 @@ class RepartitionPublisher:
                 worker="repartition",
                 consumed={self._topics[role]: count for role, count in counters.consumed.items()},
                 rejected={(self._topics[role], why): count for (role, why), count in counters.rejected.items()},
+                left_out={(self._topics[role], why): count for (role, why), count in counters.left_out.items()},
                 lag=self._lag,
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,7 +18,7 @@ from stream_monitor.errors import SetupError
 
 @contextmanager
 def endpoint(status: int, body: object) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Its URL, and (Authorization header, body) of every request it has answered."""
+    """Its URL, and (Authorization header, body) of every request it has answered, each in two parts."""
     asked: list[tuple[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -29,7 +30,10 @@ def endpoint(status: int, body: object) -> Iterator[tuple[str, list[tuple[str, s
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer)
+            for part in (answer[:9], answer[9:]):
+                self.wfile.write(part)
+                self.wfile.flush()
+                time.sleep(0.05)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -69,6 +73,7 @@ def test_a_token_serves_all_connections_until_four_fifths_of_its_life() -> None:
         (302, {"access_token": "abc"}, "answered 302"),
         (200, {"token": "abc"}, "gave no access_token"),
         (200, ["abc"], "gave no access_token"),
+        (200, {"access_token": "a" * (1 << 20)}, "answered with more than 1048576 bytes"),
     ],
 )
 def test_an_endpoint_that_gives_none_is_one_sentence_without_the_secret(status: int, body: object, said: str) -> None:

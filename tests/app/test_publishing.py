@@ -4,11 +4,12 @@ from dataclasses import dataclass, field, replace
 
 from structlog.testing import capture_logs
 
-from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher, changes_in
+from stream_monitor.app.publishing import EvaluatePublisher, IngestPublisher, RepartitionPublisher, changes_in
 from stream_monitor.events.metric import DetectorRef, MetricEvent, window_ref
 from stream_monitor.events.names import Status, TimeBasis
 from stream_monitor.export.board import Board
 from stream_monitor.export.names import (
+    DEAD_LETTERS_LEFT_OUT,
     EVENTS_CONSUMED,
     EVENTS_REJECTED,
     FORCED_FLUSHES,
@@ -30,6 +31,7 @@ from stream_monitor.pipeline.evaluate import EvaluateOutput, EvaluateSummary
 from stream_monitor.pipeline.ingest import IngestCounters
 from stream_monitor.pipeline.metric_events import MetricEvents
 from stream_monitor.pipeline.policy import ModelPolicy, Policies
+from stream_monitor.pipeline.repartition import RepartitionCounters
 
 PANES = TP("panes", 0)
 
@@ -157,6 +159,21 @@ def test_ingest_counts_by_topic() -> None:
     snapshot = board.snapshot()
     assert snapshot.counters(EVENTS_CONSUMED) == {("p.topic",): 6}
     assert snapshot.counters(EVENTS_REJECTED) == {("l.topic", "empty"): 2}
+
+
+def test_repartition_counts_by_topic_also_what_has_no_dead_letter() -> None:
+    board = Board(clock=Clock())
+    publisher = RepartitionPublisher(board, {"predictions": "p.topic", "labels": "l.topic"})
+    counters = RepartitionCounters()
+    counters.consumed["predictions"] = 3
+    counters.rejected["labels", "empty"] = 2
+    counters.left_out["labels", "empty"] = 1
+    for _ in range(2):
+        publisher.on_commit(counters)
+    snapshot = board.snapshot()
+    assert snapshot.counters(EVENTS_CONSUMED) == {("p.topic",): 6}
+    assert snapshot.counters(EVENTS_REJECTED) == {("l.topic", "empty"): 4}
+    assert snapshot.counters(DEAD_LETTERS_LEFT_OUT) == {("l.topic", "empty"): 2}
 
 
 def test_what_both_loops_did_adds_up_by_role_commit_or_not() -> None:
