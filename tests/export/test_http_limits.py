@@ -334,6 +334,14 @@ def test_no_bytes_break_the_reading_of_a_head(head: bytes) -> None:
     assert isinstance(found, Refusal) or found.method in ("GET", "HEAD")
 
 
+@pytest.mark.parametrize("line", ["a:" + " " * 32_000 + "\0", "a:b" + "\t" * 32_000 + "c", " " * 32_000 + ":"])
+def test_a_head_full_of_blanks_is_read_in_no_time(line: str) -> None:
+    """The monitor's threads stand still while it is read: a pattern that tries all ways to cut it took 15 s."""
+    began = time.perf_counter()
+    parse(f"GET / HTTP/1.1\r\n{line}\r\n\r\n".encode())
+    assert time.perf_counter() - began < 2.0
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.from_regex(r"[A-Za-z-]{1,10}: [ -~]{0,20}", fullmatch=True), max_size=10))
 def test_headers_are_read_by_lower_case_name(lines: list[str]) -> None:
