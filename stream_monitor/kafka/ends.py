@@ -7,16 +7,19 @@ every few seconds, in the background. An answer is dated with the time of the qu
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from stream_monitor.kafka.failures import denial
+from stream_monitor.kafka.failures import Stopped, denial, fatal
 from stream_monitor.kafka.stage import TP
 
 _AGAIN_S = 0.5
+# A request for a broker that just died stands in its queue until it times out; the next one goes to the new leader.
+TRY_S = 5.0
 
 
 class Bounds(NamedTuple):
@@ -26,24 +29,40 @@ class Bounds(NamedTuple):
     high: int
 
 
-def bounds(admin: AdminClient, partitions: Iterable[TP], timeout_s: float) -> dict[TP, Bounds]:
-    """Bounds of each partition; KafkaException where the brokers do not answer in time, SetupError where they refuse.
+def bounds(
+    admin: AdminClient,
+    partitions: Iterable[TP],
+    timeout_s: float,
+    stopping: Callable[[], bool] = lambda: False,
+) -> dict[TP, Bounds]:
+    """Bounds of each partition; LoopFailure where the brokers do not answer in time, SetupError where they refuse,
+    Stopped once `stopping` says so.
 
     A partition without a leader is refused at once, which is what a broker that comes back looks like: asked again.
     """
     wanted = list(partitions)
     deadline = time.monotonic() + timeout_s
     while True:
+        if stopping():
+            raise Stopped
         try:
-            low = _ask(admin, wanted, OffsetSpec.earliest(), timeout_s)
-            high = _ask(admin, wanted, OffsetSpec.latest(), timeout_s)
+            low = _ask(admin, wanted, OffsetSpec.earliest(), min(TRY_S, timeout_s))
+            high = _ask(admin, wanted, OffsetSpec.latest(), min(TRY_S, timeout_s))
             return {tp: Bounds(low[tp].result().offset, high[tp].result().offset) for tp in wanted}
         except KafkaException as error:
             if (denied := denial(error.args[0], f"asking where {', '.join(map(str, wanted))} end")) is not None:
                 raise denied from error
             if time.monotonic() >= deadline:
-                raise
+                raise fatal(error.args[0], f"asking where {', '.join(map(str, wanted))} end") from error
+            refresh(admin)
             time.sleep(_AGAIN_S)
+
+
+def refresh(admin: AdminClient) -> None:
+    """Make the client look who the brokers are. By itself it waits for one that died, for minutes, if it took that one
+    for the controller or a leader."""
+    with suppress(KafkaException):
+        admin.list_topics(timeout=TRY_S)
 
 
 def _ask(admin: AdminClient, partitions: Iterable[TP], spec: Any, timeout_s: float) -> Mapping[TP, Any]:
@@ -76,7 +95,7 @@ class EndWatcher:
         if not waiting and (self._asked_ms is None or now_ms - self._asked_ms >= self._interval_ms):
             self._asked_ms = now_ms
             try:
-                self._answers = _ask(self._admin, partitions, OffsetSpec.latest(), 10.0)
+                self._answers = _ask(self._admin, partitions, OffsetSpec.latest(), TRY_S)
             except KafkaException:
                 self._answers = {}  # no answer, no claim
         return came

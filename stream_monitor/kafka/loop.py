@@ -73,10 +73,12 @@ class Loop:
         self._tally = Tally()
         self._intake = Intake(self._positions, self._tally, self._consumer_event)
         self._steps = Steps()
+        self._stopping: Callable[[], bool] = lambda: False
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then flush, commit and close. Raises what makes a restart necessary."""
         policy = self._policy
+        self._stopping = stop.is_set
         self._admin = AdminClient(logged(policy.client))
         partitions = topics.require(self._admin, policy.topics, grace_ms=policy.missing_topic_grace_ms)
         self._producer = Producer({**logged(producer_properties(policy)), "error_cb": self._client_error})
@@ -86,9 +88,10 @@ class Loop:
         properties = consumer_properties(policy, sum(partitions.values()))
         self._consumer = Consumer({**logged(properties), "error_cb": self._client_error})
         self._end_watcher = EndWatcher(self._admin, policy.ends_interval_ms)
-        # The embedded broker describes no topics.
-        self._topic_watch = self._watched(policy) if policy.group_keeps_offsets else None
+        self._topic_watch: TopicWatch | None = None  # the embedded broker describes no topics
         try:
+            if policy.group_keeps_offsets:
+                self._topic_watch = self._watched(policy)
             # First: it settles what an earlier process of this id left open, committed offsets included.
             self._init_transactions()
             if policy.group_keeps_offsets:
@@ -117,7 +120,8 @@ class Loop:
 
     def _watched(self, policy: LoopPolicy) -> TopicWatch:
         names = (*policy.topics, *policy.watched_topics)
-        return TopicWatch(self._admin, names, policy.ends_interval_ms, policy.committed_deadline_ms / 1000)
+        deadline_s = policy.committed_deadline_ms / 1000
+        return TopicWatch(self._admin, names, policy.ends_interval_ms, deadline_s, self._stopping)
 
     def _work(self, stop: threading.Event) -> None:
         policy = self._policy
@@ -202,6 +206,8 @@ class Loop:
     def _init_transactions(self) -> None:
         deadline = time.monotonic() + self._policy.commit_deadline_ms / 1000
         while True:
+            if self._stopping():
+                raise Stopped
             try:
                 self._producer.init_transactions(10.0)
                 return
@@ -297,8 +303,8 @@ class Loop:
 
     def _take(self, consumer: Any, partitions: list[TP]) -> None:
         policy = self._policy
-        committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms)
-        found = bounds(self._admin, partitions, policy.committed_deadline_ms / 1000)
+        committed = committed_offsets(consumer, partitions, policy.committed_deadline_ms, self._stopping)
+        found = bounds(self._admin, partitions, policy.committed_deadline_ms / 1000, self._stopping)
         if self._topic_watch is not None:
             self._topic_watch.check()
         begin = starts(policy, committed, found, self._memory, self._topic_ids())

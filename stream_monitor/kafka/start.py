@@ -11,7 +11,7 @@ that did not notice may commit them again, for the topic that was made anew: tho
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import structlog
@@ -19,8 +19,8 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient
 
 from stream_monitor.errors import SetupError
-from stream_monitor.kafka.ends import Bounds, bounds
-from stream_monitor.kafka.failures import ANOTHER_PREFIX, denial
+from stream_monitor.kafka.ends import TRY_S, Bounds, bounds
+from stream_monitor.kafka.failures import ANOTHER_PREFIX, Stopped, denial
 from stream_monitor.kafka.policy import LoopPolicy
 from stream_monitor.kafka.stage import TP, Start
 
@@ -95,16 +95,21 @@ def first_offset(policy: LoopPolicy, found: Bounds) -> int:
     return found.low if policy.first_start == "earliest" else found.high
 
 
-def committed_offsets(consumer: Any, partitions: Iterable[TP], deadline_ms: int) -> dict[TP, Committed]:
-    """What the group committed, waiting while a transaction of a former owner is still undecided."""
+def committed_offsets(
+    consumer: Any, partitions: Iterable[TP], deadline_ms: int, stopping: Callable[[], bool] = lambda: False
+) -> dict[TP, Committed]:
+    """What the group committed, waiting while a transaction of a former owner is still undecided; Stopped once
+    `stopping` says so."""
     request = [TopicPartition(*tp) for tp in partitions]
     if not request:
         return {}
     topics = sorted({each.topic for each in request})
     deadline = time.monotonic() + deadline_ms / 1000
     while True:
+        if stopping():
+            raise Stopped
         try:
-            answers = consumer.committed(request, timeout=10.0)
+            answers = consumer.committed(request, timeout=TRY_S)
             for each in answers:
                 if each.error is not None:
                     raise KafkaException(each.error)

@@ -10,13 +10,14 @@ the old one, but only where it has grown past the old position by then.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from stream_monitor.kafka.failures import LoopFailure
+from stream_monitor.kafka.ends import TRY_S, refresh
+from stream_monitor.kafka.failures import LoopFailure, Stopped, fatal
 
 _AGAIN_S = 0.5
 _START_AGAIN = "start it again, as a supervisor does: it goes on with the topic as it is then"
@@ -29,33 +30,51 @@ class TopicFacts(NamedTuple):
     partitions: int
 
 
-def describe(admin: AdminClient, names: Iterable[str], timeout_s: float = 10.0) -> dict[str, TopicFacts]:
-    """Facts about topics that exist; KafkaException where the brokers do not answer in time."""
+def describe(
+    admin: AdminClient,
+    names: Iterable[str],
+    timeout_s: float = 10.0,
+    stopping: Callable[[], bool] = lambda: False,
+) -> dict[str, TopicFacts]:
+    """Facts about topics that exist; LoopFailure where the brokers do not answer in time, SetupError where they refuse,
+    Stopped once `stopping` says so."""
     wanted = list(names)
     deadline = time.monotonic() + timeout_s
     while True:
+        if stopping():
+            raise Stopped
         try:
-            return {name: _facts(answer) for name, answer in _ask(admin, wanted, timeout_s).items()}
-        except KafkaException:
+            return {name: _facts(answer) for name, answer in _ask(admin, wanted, min(TRY_S, timeout_s)).items()}
+        except KafkaException as error:
             if time.monotonic() >= deadline:
-                raise
+                raise fatal(error.args[0], f"asking about topics {', '.join(wanted)}") from error
+            refresh(admin)
             time.sleep(_AGAIN_S)
 
 
 class TopicWatch:
     """Facts as they were at the first question; asked again at most every `interval_ms`, never waited for."""
 
-    def __init__(self, admin: AdminClient, names: Iterable[str], interval_ms: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        admin: AdminClient,
+        names: Iterable[str],
+        interval_ms: int,
+        timeout_s: float,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Asks; raises as `describe` does."""
         self._admin = admin
         self._interval_ms = interval_ms
         self._asked_ms: int | None = None
         self._answers: Mapping[str, Any] = {}
         self._timeout_s = timeout_s
-        self.facts = describe(admin, names, timeout_s)
+        self._stopping = stopping
+        self.facts = describe(admin, names, timeout_s, stopping)
 
     def check(self) -> None:
-        """Ask now; LoopFailure if anything changed since the start."""
-        for name, found in describe(self._admin, self.facts, self._timeout_s).items():
+        """Ask now; LoopFailure if anything changed since the start, else raises as `describe` does."""
+        for name, found in describe(self._admin, self.facts, self._timeout_s, self._stopping).items():
             self._compare(name, found)
 
     def poll(self, now_ms: int) -> None:
@@ -70,7 +89,7 @@ class TopicWatch:
         if not waiting and (self._asked_ms is None or abs(now_ms - self._asked_ms) >= self._interval_ms):
             self._asked_ms = now_ms
             try:
-                self._answers = _ask(self._admin, list(self.facts), self._timeout_s)
+                self._answers = _ask(self._admin, list(self.facts), TRY_S)
             except KafkaException:
                 self._answers = {}
 
