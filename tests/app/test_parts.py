@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -53,6 +54,16 @@ def test_a_part_that_does_not_stop_is_named_and_left_behind() -> None:
     stop.set()
     with pytest.raises(StreamMonitorError, match="a did not stop"):
         run_parts([Part("a", lambda _: release.wait() and None)], stop, drain_s=0.05)
+    release.set()
+
+
+def test_parts_that_hang_are_waited_for_together() -> None:
+    stop, release = threading.Event(), threading.Event()
+    stop.set()
+    began = time.monotonic()
+    with pytest.raises(StreamMonitorError, match="did not stop within 1 s: the next start reads again"):
+        run_parts([Part(str(i), lambda _: release.wait() and None) for i in range(20)], stop, drain_s=1.0)
+    assert time.monotonic() - began < 10
     release.set()
 
 
