@@ -29,6 +29,8 @@ def policies_of(config: MonitorConfig) -> Policies:
         max_unflushed_bytes=config.limits.max_unflushed_bytes,
         panes_partitions=config.topics.panes_partitions,
         idle_timeout_ms=config.idle_timeout,
+        # An owner says something at each flush; a busy one may leave out a few.
+        progress_timeout_ms=max(5_000, 3 * config.flush_interval),
         stalled_after_ms=config.alerts.stalled_after,
         live_horizon_ms=config.live_horizon,
         revision_interval_ms=config.revision_interval,

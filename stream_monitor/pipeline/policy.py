@@ -80,7 +80,7 @@ class Policies:
     panes_partitions: int = 4
     transaction_bytes: int = 32 * 1024 * 1024
     idle_timeout_ms: int = 30_000
-    progress_timeout_ms: int = 15_000
+    progress_timeout_ms: int = 5_000  # an owner that says nothing for so long is taken for gone
     stalled_after_ms: int = 5 * _MINUTE
     live_horizon_ms: int | None = _DAY
     revision_interval_ms: int = 10_000

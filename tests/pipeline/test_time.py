@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
+
 from stream_monitor.events.policy import OutcomePolicy, Task
 from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS
 from stream_monitor.pipeline.policy import ModelPolicy, Policies, ReferencePolicy
@@ -120,6 +122,20 @@ def test_a_partition_whose_owner_fell_silent_holds_the_watermark_and_its_backlog
     assert len(windows(w)) > closed
     assert not [e for e in w.metrics if e.metric == "too_late"]
     assert any(a.labels["alertname"] == "watermark-stalled" for a in w.alerts)
+
+
+@pytest.mark.parametrize("dies_s", range(20, 34))
+def test_the_backlog_of_an_idle_partition_whose_owner_dies_is_not_even_late(dies_s: int) -> None:
+    """Its last word was "idle"; what comes to it right afterwards must find its window open."""
+    w = world(progress_timeout_ms=Policies({}).progress_timeout_ms)
+    for step in range(300):
+        put(w, 0, w.clock)
+        alive = step < 90 + dies_s or step >= 200
+        if not 1 <= step < 90 + dies_s:  # then the partition is idle, up to the death of its owner
+            put(w, 1, w.clock)
+        turn(w, only=[0, 1] if alive else [0])
+    assert len(windows(w)) > 3
+    assert not any(revision for _, _, revision in windows(w)), windows(w)
 
 
 def test_when_all_is_idle_the_clock_closes_windows_and_no_event_becomes_late_for_it() -> None:
