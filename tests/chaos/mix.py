@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.broker.cluster import Cluster
 from tests.chaos.field import playing_field
@@ -25,10 +26,11 @@ def run_mix(
     say: Callable[[str], None],
     brokers: Cluster | None = None,
     only: list[str] | None = None,
-    per_second: int = 300,
+    **how: Any,
 ) -> Verdict:
+    """`how`: what else `playing_field` is told."""
     faults = [each for each in all_faults(cluster=brokers is not None) if only is None or each.name in only]
-    with playing_field(bootstrap, folder, seed=seed, say=say, brokers=brokers, per_second=per_second) as field:
+    with playing_field(bootstrap, folder, seed=seed, say=say, brokers=brokers, **how) as field:
         say(f"seed {seed}: {len(faults)} kinds of faults for {seconds:g} s, {len(field.workers)} workers ready")
         ends = time.monotonic() + seconds
         for chosen in drawn(faults, field.rng):

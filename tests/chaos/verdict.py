@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tests.acceptance.published import Document
@@ -32,6 +32,7 @@ class Verdict:
     strikes: Counter[str]
     with_unread: Counter[str]
     in_transaction: Counter[str]
+    ends: Counter[str]
     compared: dict[str, int]
     published: dict[str, int]
     differences: list[str]
@@ -47,6 +48,7 @@ class Verdict:
         return [
             f"seed {self.seed}",
             *kinds,
+            "workers that ended by themselves: " + (listed(self.ends) or "none"),
             "sent: " + listed(self.sent),
             "published: " + listed(self.published),
             "compared: " + listed(self.compared),
@@ -55,7 +57,7 @@ class Verdict:
         ]
 
 
-def listed(figures: dict[str, int]) -> str:
+def listed(figures: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in figures.items())
 
 
@@ -111,6 +113,7 @@ def judge(field: Field, seed: int, *, patience_s: float = 300.0) -> Verdict:
         Counter(strike.fault for strike in strikes if strike.unread > 0),
         # An open transaction that was committed later was a slow one of a worker that lived.
         Counter(strike.fault for strike in strikes if strike.left_open & gone),
+        field.ends,
         compared,
         {"metric events": ledger.events, "corrections": ledger.corrections, "too late": late},
         differences,

@@ -4,11 +4,14 @@ transaction.
 An order is a file `<role>-<instance>.order` in the folder named by STREAM_MONITOR_CHAOS; see orders.py. The process
 takes it away and hits itself with the signal, so the fault lands exactly there. The session timeout, in
 STREAM_MONITOR_CHAOS_SESSION_MS, is usually the shortest a broker accepts, so that a dead worker is replaced soon.
+On SIGUSR1 it says where each of its threads is.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,5 +43,6 @@ class FragileLoop(Loop):
 
 
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     stages.Loop = ingest.Loop = FragileLoop  # type: ignore[misc,attr-defined]
     main()

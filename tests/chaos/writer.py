@@ -17,12 +17,12 @@ MOST_WAITING = 20_000  # events handed to the producer and not yet written; beyo
 
 
 class Writer(threading.Thread):
-    """`per_second`: predictions of each stream; their labels come on top. The first 6,000 come at once."""
+    """`per_second`: predictions of each stream, of which the first `at_once` come at once; their labels come on top."""
 
-    def __init__(self, monitor: Site, streams: Sequence[Stream], per_second: int) -> None:
+    def __init__(self, monitor: Site, streams: Sequence[Stream], per_second: int, at_once: int) -> None:
         super().__init__(daemon=True, name="writer")
         self._names = {"predictions": monitor.predictions, "labels": monitor.labels}
-        self._streams = streams
+        self._streams, self._at_once = streams, at_once
         self._steps = max(1, round(per_second * TICK_S))
         settings = {"bootstrap.servers": monitor.topics.bootstrap, "linger.ms": 5, "enable.idempotence": True}
         settings |= {"delivery.timeout.ms": 900_000, "log_level": 0}
@@ -35,7 +35,7 @@ class Writer(threading.Thread):
     def run(self) -> None:
         try:
             for stream in self._streams:
-                self._send(stream.take(6_000))
+                self._send(stream.take(self._at_once))
             due = time.monotonic()
             while not self._halt.is_set():
                 self._going.wait(1.0)
