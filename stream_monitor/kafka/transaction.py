@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from confluent_kafka import KafkaError, KafkaException
 
 from stream_monitor.errors import SetupError
+from stream_monitor.kafka.bounded import within
 from stream_monitor.kafka.failures import LoopFailure, TransactionAborted, Verdict, denial, fatal, judge
 from stream_monitor.kafka.stage import Outgoing
 from stream_monitor.kafka.steps import Step, Steps
@@ -35,16 +36,24 @@ Hook = Callable[[Point], None]
 class Transactions:
     """Runs transactions on one producer. Deadlines are monotonic seconds; `steps` is told what it is at.
 
-    Errors name `group`.
+    Errors name `group`. `overtime_s`: how much longer than it was told the client may take to send offsets.
     """
 
     def __init__(
-        self, producer: Any, steps: Steps, *, commit_s: float, group: str = "", hook: Hook | None = None
+        self,
+        producer: Any,
+        steps: Steps,
+        *,
+        commit_s: float,
+        group: str = "",
+        hook: Hook | None = None,
+        overtime_s: float = 5.0,
     ) -> None:
         self._producer = producer
         self._steps = steps
         self._commit_s = commit_s
         self._group = group
+        self._overtime_s = overtime_s
         self._hook = hook or (lambda point: None)
 
     def run(self, records: Sequence[Outgoing], offsets: Sequence[Any], group_metadata: Any, deadline: float) -> float:
@@ -87,7 +96,11 @@ class Transactions:
         return time.monotonic() - began
 
     def _send_offsets(self, offsets: Sequence[Any], group_metadata: Any, seconds: float) -> None:
-        self._producer.send_offsets_to_transaction(list(offsets), group_metadata, seconds)
+        within(
+            seconds + self._overtime_s,
+            "send_offsets_to_transaction",
+            lambda: self._producer.send_offsets_to_transaction(list(offsets), group_metadata, seconds),
+        )
 
     def _denied(
         self, error: TransactionAborted, records: Sequence[Outgoing], next_call: Callable[[], None]
