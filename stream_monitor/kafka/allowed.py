@@ -19,13 +19,16 @@ from stream_monitor.kafka.rights import Resource, Right, topics_of
 
 # A group whose coordinator is not there yet (a new cluster) gets no answer within one request, however long one waits.
 _TRIES = 4
-_TRY_S = 2.0
+_TRY_S = 3.0
+# Longer than anybody waits for it: of a request that timed out, librdkafka (its #5397) frees what it then uses when the
+# coordinator comes back after all, which aborts the process.
+_REQUEST_S = 300.0
 
 
 def lacking(admin: AdminClient, rights: Iterable[Right]) -> set[Right]:
     """Which of the rights on existing topics and on groups this client does not have.
 
-    What the brokers say nothing about (an older one, a topic that is not there, no answer in 8 s) is not counted.
+    What the brokers say nothing about (an older one, a topic that is not there, no answer in 12 s) is not counted.
     """
     wanted = list(rights)
     groups = [right.name for right in wanted if right.resource is Resource.GROUP and not right.prefixed]
@@ -71,9 +74,9 @@ def _asked(describe: Any, names: list[str]) -> dict[str, set[str]]:
         if not names:
             break
         again = []
-        for name, answer in describe(names, include_authorized_operations=True, request_timeout=_TRY_S).items():
+        for name, answer in describe(names, include_authorized_operations=True, request_timeout=_REQUEST_S).items():
             try:
-                operations = answer.result(_TRY_S + 1.0).authorized_operations
+                operations = answer.result(_TRY_S).authorized_operations
             except KafkaException as error:
                 if denial(error.args[0]) is not None:
                     found[name] = set()
