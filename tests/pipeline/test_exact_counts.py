@@ -28,7 +28,12 @@ def policies(**changes: object) -> Policies:
         segments=(("country",),),
     )
     return Policies(
-        models={"m": model}, panes_partitions=2, live_horizon_ms=None, revision_interval_ms=3_000, **changes
+        models={"m": model},
+        panes_partitions=2,
+        live_horizon_ms=None,
+        revision_interval_ms=3_000,
+        progress_timeout_ms=15_000,  # workers are played by turns, each seldom
+        **changes,
     )
 
 

@@ -285,8 +285,8 @@ def test_what_the_marks_say_of_the_sources() -> None:
 def test_where_no_mark_comes_any_more_nothing_is_called_idle() -> None:
     fold = IngestFold(BEHIND, DECODE, {}, World(POLICIES).store, instance="i")
     assert _told(fold, 1_000, (1_000, _mark(0, {"m": 9_000})), (1_000, _mark(1, {"m": 7_000}))).caught_up
-    assert _told(fold, 10_000).caught_up
-    assert not _told(fold, 20_000).caught_up
+    assert _told(fold, 5_000).caught_up
+    assert not _told(fold, 10_000).caught_up
 
 
 def test_marks_of_an_aborted_read_are_forgotten() -> None:
