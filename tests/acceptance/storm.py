@@ -26,6 +26,10 @@ from confluent_kafka.admin import OffsetSpec
 from tests.acceptance.site import Process
 from tests.broker.topics import TopicSpace
 
+# A request to a group's coordinator must not time out: should the coordinator come back afterwards, librdkafka (its
+# #5397) aborts the process.
+LONG_S = 3_600.0
+
 Place = tuple[str, int, int]  # topic, partition, offset
 
 
@@ -63,7 +67,10 @@ class Observer:
         """The group's offsets as committed, without waiting for transactions that are still open."""
         wanted = [TopicPartition(*each) for name in names for each in self._of(name)]
         request = [ConsumerGroupTopicPartitions(group, wanted)]
-        found = self._topics.admin.list_consumer_group_offsets(request, require_stable=False)[group].result(20)
+        admin = self._topics.admin
+        found = admin.list_consumer_group_offsets(request, require_stable=False, request_timeout=LONG_S)[group].result(
+            20
+        )
         return {(each.topic, each.partition): max(each.offset, 0) for each in found.topic_partitions}
 
     def _of(self, name: str) -> list[tuple[str, int]]:

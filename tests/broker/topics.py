@@ -35,7 +35,10 @@ class TopicSpace:
         self.bootstrap = bootstrap
         self.client: dict[str, object] = {"bootstrap.servers": bootstrap, **(client or {})}
         self.prefix = f"{label[:40]}-{uuid.uuid4().hex[:8]}."
-        self.admin = AdminClient({**self.client, "log_level": 0})  # it outlives the broker
+        self.admin = self.new_admin()
+
+    def new_admin(self) -> AdminClient:
+        return AdminClient({**self.client, "log_level": 0})  # it outlives the broker
 
     def name(self, name: str) -> str:
         """A topic, group or transactional id of this test."""

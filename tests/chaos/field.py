@@ -25,7 +25,7 @@ from confluent_kafka import KafkaException
 from stream_monitor.app.parts import DRAIN_S
 from stream_monitor.kafka.transaction import Point
 from tests.acceptance.site import Process, Site, free_port, site
-from tests.acceptance.storm import Observer, Place
+from tests.acceptance.storm import LONG_S, Observer, Place
 from tests.acceptance.stream import MODEL_CONFIG, Stream
 from tests.broker.cluster import Cluster
 from tests.broker.topics import TopicSpace
@@ -38,8 +38,8 @@ PARTITIONS = 4
 ROOT = Path(__file__).parents[2]
 EXCUSED_S = 90.0  # how long after a fault that fences workers they may end because of it
 ENDS_S = DRAIN_S + 65.0  # a worker that was told to stop has ended by then, however busy the machine is
-# librdkafka, #5397 there: the coordinator of a group dies while the admin client asks it something, which a worker does
-# at its start only. It aborts the process; nothing of ours can keep it from that.
+# librdkafka, #5397 there: a group's coordinator dies in the moment in which the admin client asks it something, which a
+# worker does at its start only. It aborts the process; nothing of ours can keep it from that.
 CLIENT_BUG = "rd_kafka_enq_once_del_source_return: Assertion"
 FRAGILE = (sys.executable, "-m", "tests.chaos.worker")
 T = TypeVar("T")
@@ -76,6 +76,7 @@ class Field:
     _excused_until: float = 0.0
     _attended: dict[str, float] = field(default_factory=dict)
     _down: set[str] = field(default_factory=set)
+    _given_up: list[object] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.observer = Observer(self.monitor.topics)
@@ -256,7 +257,11 @@ class Field:
     def assignments(self, role: str) -> dict[str, set[tuple[str, int]]]:
         """Partitions of each member of the role's group, by the worker's name."""
         group = self._input[role][0]
-        found = self._patiently(lambda: self.monitor.topics.admin.describe_consumer_groups([group])[group].result(20))
+        found = self._patiently(
+            lambda: self.monitor.topics.admin.describe_consumer_groups([group], request_timeout=LONG_S)[group].result(
+                20
+            )
+        )
         return {
             each.group_instance_id.rpartition("-p")[0]: {
                 (tp.topic, tp.partition) for tp in each.assignment.topic_partitions
@@ -284,6 +289,9 @@ class Field:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
+                # One that asked a coordinator that died may wait for it for ever. It is kept: it has requests open.
+                self._given_up.append(self.monitor.topics.admin)
+                self.monitor.topics.admin = self.monitor.topics.new_admin()
 
 
 def stopped(process: Process) -> bool:
