@@ -46,7 +46,8 @@ class Access:
         self._accepted.append(self._hash(scheme, value))
 
     def _hash(self, scheme: str, value: str) -> bytes:
-        return blake2b(f"{scheme.lower()} {value}".encode(), key=self._key).digest()
+        # aiohttp reads bytes that are no UTF-8 as surrogates.
+        return blake2b(f"{scheme.lower()} {value}".encode(errors="surrogateescape"), key=self._key).digest()
 
 
 def tls_context(policy: TlsPolicy) -> ssl.SSLContext:

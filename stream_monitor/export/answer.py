@@ -1,11 +1,13 @@
-"""An HTTP answer as bytes: one a connection, and nothing in it for a browser to run, keep, frame or guess about."""
+"""An HTTP answer: one a connection, and nothing in it for a browser to run, keep, frame or guess about."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
+
+from aiohttp import web
 
 SECURITY: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
@@ -15,31 +17,33 @@ SECURITY: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-PLAIN: Final = "text/plain; charset=utf-8"
+_ALWAYS: Final = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close", **SECURITY}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`headers` come on top of those that every answer has; no Server, which would name a version."""
+class Reason(StrEnum):
+    """Why a client was turned away; bounded, so it can be counted."""
 
-    status: HTTPStatus
-    body: bytes = b""
-    content_type: str = PLAIN
-    headers: Mapping[str, str] = field(default_factory=dict)
+    MALFORMED = "malformed"
+    METHOD = "method"
+    BODY = "body"
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    TOO_MANY_CLIENTS = "too_many_clients"
+    TOO_MANY_SCRAPES = "too_many_scrapes"
+    UNAUTHORIZED = "unauthorized"
+    TLS = "tls"
 
-    @classmethod
-    def of(cls, status: HTTPStatus, *, more: Mapping[str, str] | None = None) -> Answer:
-        """An answer that says its own status and nothing else."""
-        return cls(status, f"{status.value} {status.phrase}\n".encode(), headers=more or {})
 
-    def encode(self, *, body: bool = True) -> bytes:
-        """Without the body for HEAD, whose Content-Length is that of GET."""
-        headers = {
-            "Content-Type": self.content_type,
-            "Content-Length": str(len(self.body)),
-            "Connection": "close",
-            **SECURITY,
-            **self.headers,
-        }
-        lines = [f"HTTP/1.1 {self.status.value} {self.status.phrase}", *(f"{k}: {v}" for k, v in headers.items())]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1") + (self.body if body else b"")
+class Answer(web.Response):
+    """Says its own status where no body is given; `headers` come on top of those that every answer has."""
+
+    def __init__(self, status: int, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> None:
+        body = f"{status} {HTTPStatus(status).phrase}\n".encode() if body is None else body
+        # Compressed in a thread: a large one takes long enough for the probes to be kept waiting.
+        super().__init__(status=status, body=body, headers={**_ALWAYS, **(headers or {})}, zlib_executor_size=1_024)
+        self.force_close()
+
+
+# Costs nothing to make: it is for those who are turned away before anything is read.
+_LINES: Final = ["HTTP/1.1 503 Service Unavailable", *(f"{name}: {value}" for name, value in _ALWAYS.items())]
+TURNED_AWAY: Final = "\r\n".join([*_LINES, "Content-Length: 0", "Retry-After: 5", "", ""]).encode()

@@ -4,11 +4,11 @@ Promises: answers while the stages are busy or stuck; loopback unless told other
 clear SetupError from `start()`; whoever can reach the port can neither hold it (each connection is one request, with
 a deadline for its head and one for its answer, and there are at most `max_clients`) nor make it read more than
 `max_head_bytes`; nobody without credentials, where there are any, learns more than whether it is ready. Each refusal
-is counted. Costs: one thread. Leaves to others: what healthy and ready mean (predicates), who may read (access.py),
-what a request is (request.py).
+is counted. Costs: one thread. Leaves to others: HTTP (aiohttp), what healthy and ready mean (predicates), who may read
+(access.py), how much of a connection is read (connection.py).
 
-Written on asyncio alone: the servers at hand bound neither the time of a head nor the number of connections, and
-their own error pages name their version.
+Connections are accepted here: aiohttp sees one only when it is open, over TLS after the handshake, and bounds neither
+their number nor the time until a head is whole.
 """
 
 from __future__ import annotations
@@ -16,30 +16,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import gzip
+import re
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
 
-import structlog
+from aiohttp import HttpVersion10, HttpVersion11, web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from stream_monitor.errors import SetupError
 from stream_monitor.export.access import Access, tls_context
-from stream_monitor.export.answer import Answer
+from stream_monitor.export.answer import TURNED_AWAY, Answer, Reason
+from stream_monitor.export.connection import MALFORMED, Connection, Request
 from stream_monitor.export.policy import HttpPolicy
-from stream_monitor.export.request import END, Reason, Refusal, Request, parse
-
-log = structlog.get_logger("stream_monitor.export")
 
 Predicate = Callable[[], bool]
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 5.0
-_FAREWELL_S = 1.0  # longest to read on after a refusal, and to wait for clients at the end
-_FAREWELL_READS, _FAREWELL_BYTES = 16, 65_536
+_FAREWELL_S = 1.0  # longest to wait for clients at the end
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -87,7 +83,9 @@ class MonitoringServer:
 
     def start(self) -> None:
         """Listen, or raise SetupError. Returns when the port is open."""
-        self._thread = threading.Thread(target=self._run, name="stream-monitor-http", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve()), name="stream-monitor-http", daemon=True
+        )
         self._thread.start()
         if not self._started.wait(_START_TIMEOUT_S):
             raise SetupError(f"the endpoint did not start within {_START_TIMEOUT_S:.0f} s at {self.url}")
@@ -102,11 +100,9 @@ class MonitoringServer:
         if self._thread is not None:
             self._thread.join(_STOP_TIMEOUT_S)
 
-    def _run(self) -> None:
-        asyncio.run(self._serve())
-
     async def _serve(self) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        loop = self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
         try:
             listeners = await self._listen()
         except OSError as error:
@@ -114,7 +110,8 @@ class MonitoringServer:
             return
         finally:
             self._started.set()
-        accepting = [asyncio.create_task(self._accept(listener)) for listener in listeners]
+        server = web.Server(self._answer, request_factory=lambda m, p, c, w, t: Request(m, p, c, w, t, loop))
+        accepting = [asyncio.create_task(self._accept(listener, server)) for listener in listeners]
         await self._stopping.wait()
         for task in accepting:
             task.cancel()
@@ -129,19 +126,16 @@ class MonitoringServer:
         loop, policy = asyncio.get_running_loop(), self._policy
         found = await loop.getaddrinfo(policy.host, policy.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         listeners: list[socket.socket] = []
-        try:
+        with contextlib.ExitStack() as opened:
             for family, address in dict.fromkeys((each[0], each[4]) for each in found):
                 where = (address[0], self._port, *address[2:])
-                listeners.append(socket.create_server(where, family=socket.AddressFamily(family)))
+                listeners.append(opened.enter_context(socket.create_server(where, family=socket.AddressFamily(family))))
                 listeners[-1].setblocking(False)
                 self._port = listeners[0].getsockname()[1]
-        except OSError:
-            for listener in listeners:
-                listener.close()
-            raise
+            opened.pop_all()
         return listeners
 
-    async def _accept(self, listener: socket.socket) -> None:
+    async def _accept(self, listener: socket.socket, server: web.Server) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -153,7 +147,7 @@ class MonitoringServer:
             if len(self._clients) >= self._policy.max_clients:
                 self._turn_away(client)
                 continue
-            task = asyncio.create_task(self._converse(client))
+            task = asyncio.create_task(self._converse(client, server))
             self._clients.add(task)
             task.add_done_callback(self._clients.discard)
 
@@ -163,99 +157,70 @@ class MonitoringServer:
         with client, contextlib.suppress(OSError):
             client.setblocking(False)
             if self._tls is None:
-                client.send(Answer.of(HTTPStatus.SERVICE_UNAVAILABLE, more={"Retry-After": "5"}).encode())
+                client.send(TURNED_AWAY)
 
-    async def _converse(self, client: socket.socket) -> None:
-        """One connection: one request, one answer."""
-        policy = self._policy
+    async def _converse(self, client: socket.socket, server: web.Server) -> None:
+        """One connection: one request, one answer, each within its time."""
+        loop, policy = asyncio.get_running_loop(), self._policy
+        connection = Connection(server, policy, self._on_refused)
+        transport: asyncio.Transport | None = None
         try:
-            async with asyncio.timeout(policy.head_timeout_s) as patience, self._streams(client) as (reader, writer):
-                head = await self._head(reader)
-                patience.reschedule(asyncio.get_running_loop().time() + policy.answer_timeout_s)
-                if head is None:
-                    return
-                await self._answer(head, writer)
-                if isinstance(head, Refusal) and self._tls is None:
-                    await _farewell(reader, writer)
+            async with asyncio.timeout(policy.head_timeout_s) as patience:
+                transport, _ = await loop.connect_accepted_socket(lambda: connection, client, ssl=self._tls)
+                await connection.heard.wait()
+                patience.reschedule(loop.time() + policy.answer_timeout_s)
+                await connection.lost.wait()
         except TimeoutError:
             self._on_refused(Reason.TOO_SLOW)
+        except ssl.SSLError:
+            self._on_refused(Reason.TLS)
         except OSError:
             pass  # the client has gone
+        finally:
+            if transport is not None:
+                transport.abort()
 
-    @contextlib.asynccontextmanager
-    async def _streams(self, client: socket.socket) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """Closed at the end, which is when the client has taken everything; cut off by any exception."""
-        loop, policy = asyncio.get_running_loop(), self._policy
-        reader = asyncio.StreamReader(limit=self._policy.max_head_bytes)
-        protocol = asyncio.StreamReaderProtocol(reader)
-        bounds = {"ssl_handshake_timeout": policy.head_timeout_s, "ssl_shutdown_timeout": policy.answer_timeout_s}
-        try:
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol, client, ssl=self._tls, **(bounds if self._tls else {})
-            )
-        except BaseException as error:
-            if isinstance(error, ssl.SSLError):
-                self._on_refused(Reason.TLS)
-            client.close()
-            raise
-        try:
-            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-            yield reader, writer
-            writer.close()
-            await writer.wait_closed()
-        except BaseException:
-            transport.abort()
-            raise
-
-    async def _head(self, reader: asyncio.StreamReader) -> Request | Refusal | None:
-        """None for a connection that ends without a request, as a probe of the port does."""
-        try:
-            return parse(await reader.readuntil(END))
-        except asyncio.IncompleteReadError as error:
-            return Refusal(Reason.MALFORMED, HTTPStatus.BAD_REQUEST) if error.partial else None
-        except asyncio.LimitOverrunError:
-            return Refusal(Reason.TOO_LARGE, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-
-    async def _answer(self, head: Request | Refusal, writer: asyncio.StreamWriter) -> None:
-        if isinstance(head, Refusal):
-            self._on_refused(head.reason)
-            allow = {"Allow": "GET, HEAD"} if head.reason is Reason.METHOD else {}
-            return await _send(writer, Answer.of(head.status, more=allow))
-        may_read = self._access.admits(head.headers.get("authorization", ""))
-        if head.path == "/metrics":
-            return await self._metrics(head, writer, may_read=may_read)
-        if head.path in ("/-/healthy", "/-/ready"):
-            word = head.path.removeprefix("/-/")
-            predicates = self._healthy if word == "healthy" else self._ready
-            return await _send(writer, _verdict(word, predicates, names=may_read), head)
-        return await _send(writer, Answer.of(HTTPStatus.NOT_FOUND), head)
-
-    async def _metrics(self, head: Request, writer: asyncio.StreamWriter, *, may_read: bool) -> None:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        if connection.refused is not None:
+            return connection.refusal(*connection.refused)
+        known = request.version in (HttpVersion10, HttpVersion11)
+        if not known or not request.raw_path.startswith("/") or len(request.headers.getall("Authorization", ())) > 1:
+            return connection.refusal(*MALFORMED)  # two readers might take it differently
+        if request.method not in ("GET", "HEAD"):
+            return connection.refusal(Reason.METHOD, 405, Allow="GET, HEAD")
+        if request.body_exists:
+            return connection.refusal(Reason.BODY, 413)
+        may_read = self._access.admits(request.headers.get("Authorization", ""))
+        if request.path in ("/-/healthy", "/-/ready"):
+            word = request.path.removeprefix("/-/")
+            return _verdict(word, self._healthy if word == "healthy" else self._ready, names=may_read)
+        if request.path != "/metrics":
+            return Answer(404)
         if not may_read:
-            self._on_refused(Reason.UNAUTHORIZED)
-            challenge = {"WWW-Authenticate": self._access.challenge}
-            return await _send(writer, Answer.of(HTTPStatus.UNAUTHORIZED, more=challenge), head)
+            return connection.refusal(Reason.UNAUTHORIZED, 401, WWW_Authenticate=self._access.challenge)
         if self._scrapes >= self._policy.max_scrapes:
-            self._on_refused(Reason.TOO_MANY_SCRAPES)
-            return await _send(writer, Answer.of(HTTPStatus.SERVICE_UNAVAILABLE, more={"Retry-After": "5"}), head)
+            return connection.refusal(Reason.TOO_MANY_SCRAPES, 503, Retry_After="5")
         self._scrapes += 1
         try:
-            await _send(writer, await self._scrape(head), head)
+            answer = self._scrape(request)
+            # Sent here, not by aiohttp after the return: its text is held until the client has taken nearly all.
+            await answer.prepare(request)
+            await answer.write_eof()
+            return answer
         finally:
             self._scrapes -= 1
 
-    async def _scrape(self, head: Request) -> Answer:
-        encode, content_type = choose_encoder(head.headers.get("accept", ""))
+    def _scrape(self, request: web.BaseRequest) -> Answer:
         try:
-            body = encode(self._registry)
-        except Exception as error:
-            log.error("scrape failed", exc_info=error)
-            return Answer.of(HTTPStatus.INTERNAL_SERVER_ERROR)
-        if not head.accepts_gzip():
-            return Answer(HTTPStatus.OK, body, content_type)
-        # In a thread: a large one takes long enough for the probes to be kept waiting.
-        body = await asyncio.to_thread(gzip.compress, body, 5)
-        return Answer(HTTPStatus.OK, body, content_type, {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+            encode, content_type = choose_encoder(",".join(request.headers.getall("Accept", ())))
+        except (TypeError, ValueError):  # a version that is no number
+            encode, content_type = choose_encoder("")
+        answer = Answer(200, encode(self._registry), {"Content-Type": content_type, "Vary": "Accept-Encoding"})
+        if accepts_gzip(",".join(request.headers.getall("Accept-Encoding", ()))):
+            answer.enable_compression(web.ContentCoding.gzip)
+        return answer
 
     def _explained(self, error: BaseException) -> SetupError:
         where = f"{self._policy.host}:{self._policy.port}"
@@ -270,19 +235,13 @@ class MonitoringServer:
         )
 
 
-async def _farewell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Bytes that stay unread at the close make the kernel send a reset, and the client lose the answer."""
-    writer.write_eof()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_FAREWELL_S):
-            for _ in range(_FAREWELL_READS):
-                if not await reader.read(_FAREWELL_BYTES):
-                    break
-
-
-async def _send(writer: asyncio.StreamWriter, answer: Answer, request: Request | None = None) -> None:
-    writer.write(answer.encode(body=request is None or request.method != "HEAD"))
-    await writer.drain()
+def accepts_gzip(accepted: str) -> bool:
+    """Whether the header Accept-Encoding names gzip without q=0; aiohttp and prometheus_client overlook the weight."""
+    for each in accepted.lower().split(","):
+        coding, _, weight = each.partition(";")
+        if coding.strip() == "gzip":
+            return not re.fullmatch(r"q=0(\.0*)?", weight.replace(" ", ""))
+    return False
 
 
 def _verdict(word: str, predicates: Mapping[str, Predicate], *, names: bool) -> Answer:
@@ -290,8 +249,8 @@ def _verdict(word: str, predicates: Mapping[str, Predicate], *, names: bool) -> 
     missing = [name for name, predicate in predicates.items() if not _holds(predicate)]
     if missing:
         said = f"not {word}: {', '.join(missing)}\n" if names else f"not {word}\n"
-        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, said.encode())
-    return Answer(HTTPStatus.OK, f"{word}\n".encode())
+        return Answer(503, said.encode())
+    return Answer(200, f"{word}\n".encode())
 
 
 def _holds(predicate: Predicate) -> bool:
