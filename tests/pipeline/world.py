@@ -193,8 +193,12 @@ class World:
                 self.flush(p)
         for partition in range(len(self.panes)):
             self.evaluate(partition, 1 << 30)
-            self.folds[partition].finish()
-            self.publish(partition, self.folds[partition].drain())
+            fold = self.folds[partition]
+            fold.finish()
+            self.publish(partition, fold.drain())
+            while fold.is_behind:
+                fold.go_on()
+                self.publish(partition, fold.drain())
 
 
 def newest(metrics: Iterable[MetricEvent]) -> dict[tuple, MetricEvent]:
