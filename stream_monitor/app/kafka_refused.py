@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from stream_monitor.app.export_config import is_loopback
-from stream_monitor.kafka.policy import REFUSED
+from stream_monitor.kafka.policy import REFUSED, SESSION_TIMEOUT_MS
 
 _CODE: Final = "it loads code into the process"
 _SENDS_FILE: Final = "it sends what stands in a file to the token endpoint"
@@ -158,6 +158,13 @@ def _token_endpoint(text: str) -> str | None:
     return None if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)) else _TOKEN_ENDPOINT
 
 
+def _heartbeat(text: str) -> str | None:
+    most = SESSION_TIMEOUT_MS // 3
+    if text.isdecimal() and 0 < int(text) <= most:
+        return None
+    return f"a whole number from 1 to {most}: a session times out after {SESSION_TIMEOUT_MS} ms without a heartbeat"
+
+
 def _one_of(words: tuple[str, ...]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}"
 
@@ -169,4 +176,5 @@ _VALUES: Final[Mapping[str, Callable[[str], str | None]]] = {
     "enable.ssl.certificate.verification": _verified,
     "sasl.oauthbearer.metadata.authentication.type": _no_metadata_service,
     "sasl.oauthbearer.token.endpoint.url": _token_endpoint,
+    "heartbeat.interval.ms": _heartbeat,
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024  # panes, state and profiles; the topics are created with the same limit
+SESSION_TIMEOUT_MS = 9_000  # a worker that drained has left its group in less than 10 s; see decision 0006
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class LoopPolicy:
     revoke_deadline_ms: int = 8_000
     commit_deadline_ms: int = 60_000
     committed_deadline_ms: int = 60_000
-    session_timeout_ms: int = 9_000  # a worker that drained has left its group in less than 10 s; see decision 0006
+    session_timeout_ms: int = SESSION_TIMEOUT_MS
     max_poll_interval_ms: int = 300_000
     missing_topic_grace_ms: int = 10_000
     ends_interval_ms: int = 5_000
