@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stream_monitor.windows.watermark import SourceProgress
 
-_SWEEP_PATIENCE_MS: Final = 3_600_000
+SWEEP_PATIENCE_MS: Final = 3_600_000
 
 Source = tuple[str, int]  # role, partition
 
@@ -71,7 +71,7 @@ class Horizon:
                 return None
             seen = self._last_seen_ms.get((role, partition), {})
             for model, at in newest.items():
-                if now_ms - seen.get(model, now_ms) <= _SWEEP_PATIENCE_MS:
+                if now_ms - seen.get(model, now_ms) <= SWEEP_PATIENCE_MS:
                     least = at if least is None else min(least, at)
         return least
 

@@ -12,16 +12,13 @@ Marks of an aborted read are forgotten: they speak of events that will be read a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_monitor.pipeline.horizon import Source, Span
+from stream_monitor.pipeline.horizon import SWEEP_PATIENCE_MS, Source, Span
 from stream_monitor.pipeline.messages import Progress
 from stream_monitor.windows.watermark import Reading, SourceProgress, Sources, SourceState, read_watermark
-
-_SWEEP_PATIENCE_MS: Final = 3_600_000
 
 
 class UpstreamHorizon:
@@ -70,7 +67,7 @@ class UpstreamHorizon:
                 return None
             for state in states:
                 for model, moment in state.newest_ms.items() if state is not None else ():
-                    if now_ms - self._active_ms.get((source, model), now_ms) <= _SWEEP_PATIENCE_MS:
+                    if now_ms - self._active_ms.get((source, model), now_ms) <= SWEEP_PATIENCE_MS:
                         least = moment if least is None else min(least, moment)
         return least
 
