@@ -95,7 +95,8 @@ class TopicWatch:
 
     def _compare(self, name: str, found: TopicFacts) -> None:
         known = self.facts[name]
-        if found.topic_id != known.topic_id:
+        # Of brokers that are upgraded one by one some know no ids yet.
+        if found.topic_id and known.topic_id and found.topic_id != known.topic_id:
             raise LoopFailure(f"topic {name} was deleted and made anew while this worker ran", mend=_START_AGAIN)
         if found.partitions != known.partitions:
             raise LoopFailure(
