@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from stream_monitor.errors import RestoreError
 from stream_monitor.kafka.client_log import logged
@@ -18,6 +18,9 @@ from stream_monitor.kafka.head import HEAD_KEY, Head
 from stream_monitor.kafka.policy import READING_GROUP, reader_properties
 from stream_monitor.kafka.stage import Message, Start
 
+# Not OFFSET_BEGINNING: that is asked for before the partition's leader is known, and again only half a second later,
+# for each partition restored. Where the first records were deleted, auto.offset.reset leads to those that are left.
+_FIRST = 0
 START_ANEW = "start anew with another topics.prefix, or with another state topic and the group's offsets reset"
 
 
@@ -44,7 +47,7 @@ def read_state(
     deadline = time.monotonic() + deadline_s
     consumer = _reader(client)
     try:
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        consumer.assign([TopicPartition(topic, partition, _FIRST)])
         while True:
             if stopping():
                 raise Stopped
@@ -108,7 +111,7 @@ class CompactedReader:
         self._topic = topic
         self._partitions = partitions
         self._consumer = _reader(client)
-        self._consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(partitions)])
+        self._consumer.assign([TopicPartition(topic, p, _FIRST) for p in range(partitions)])
 
     def read_to_end(self, deadline_s: float = 60.0) -> dict[bytes, bytes]:
         """Newest value of each key, up to the end as of now; RestoreError if the end is not reached in time."""
