@@ -123,6 +123,8 @@ def consumer_properties(policy: LoopPolicy, partitions: int) -> dict[str, object
         "queued.min.messages": 20_000,
         "fetch.queue.backoff.ms": 20,
         "fetch.max.bytes": MAX_RECORD_BYTES,
+        # Only a heartbeat tells a worker that another is dead or has come, and partitions wait for the last to know.
+        "heartbeat.interval.ms": 1_000,
         **policy.client,
         "group.id": policy.group,
         "group.instance.id": policy.static_id(partitions),
