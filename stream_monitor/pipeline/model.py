@@ -379,15 +379,16 @@ class ModelFold:
 
     def _close_due(self, closing: Closing, now_ms: int) -> Iterator[None]:
         """All windows up to the targets, in the order of their ends, by prediction time before by label time."""
-        # A restart in between may have brought another config.
-        watched = self._spec_keys()
-        due = [self._due(key, upto) for key, upto in closing.targets.items() if key in watched]
+        # A restart in between may have brought another config, or two: a size that was gone meanwhile begins anew.
+        known = self._spec_keys() & self.meta.closed.keys()
+        targets = {key: upto for key, upto in closing.targets.items() if key in known}
+        due = [self._due(key, upto) for key, upto in targets.items()]
         for end, order, spec, start in merge(*due):
             basis = self.bases[order]
             yield from self._close(basis, Window(spec, start), closing, now_ms)
             self.meta.closed[str(basis), spec.size_ms, spec.slide_ms] = end
             self._touch()
-        for key, upto in closing.targets.items():
+        for key, upto in targets.items():
             self.meta.closed[key] = upto - upto % key[2]
             self._touch()
 

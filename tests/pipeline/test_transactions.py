@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,11 @@ from stream_monitor.events.alert import AlertEvent
 from stream_monitor.events.metric import MetricEvent
 from stream_monitor.pipeline.evaluate import EvaluateFold
 from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS
+from stream_monitor.pipeline.partition import partition_of
 from stream_monitor.pipeline.policy import Policies
+from stream_monitor.windows.grid import WindowSpec
 from tests.pipeline.test_exact_counts import policies, send_all, stream
-from tests.pipeline.world import World
+from tests.pipeline.world import World, prediction
 
 RULES = (
     RulePolicy("many", "predictions", above=9.0),
@@ -25,6 +28,7 @@ RULES = (
 )
 ROOM = 6_000
 MODELS = ("m", "another")
+MINUTE, TWO_MINUTES = WindowSpec(60_000, 60_000), WindowSpec(120_000, 120_000)
 
 
 def told(**changes: object) -> Policies:
@@ -142,3 +146,41 @@ def test_a_message_that_comes_while_a_round_is_under_way_finds_it_ended() -> Non
     assert len({event.id for event in metrics}) == len(metrics)
     published = {event.id for event in whole.metrics if event.metric != "too_late" and event.revision == 0}
     assert {event.id for event in metrics if event.metric != "too_late" and event.revision == 0} == published
+
+
+def go_on(world: World) -> None:
+    """The rest of the round under way."""
+    while world.folds[0].is_behind:
+        world.folds[0].go_on()
+        world.publish(0, world.folds[0].drain())
+
+
+def test_a_window_size_that_leaves_the_config_and_comes_back_amid_one_round_begins_anew() -> None:
+    """While every source is idle and no watermark is known the state says of no size up to where it closed."""
+    plain = policies(transaction_bytes=1)
+    model = replace(plain.models["m"], join=None, segments=())
+    both = replace(plain, models={"m": replace(model, windows=(MINUTE, TWO_MINUTES))}, panes_partitions=1)
+    one = replace(both, models={"m": replace(model, windows=(MINUTE,))})
+    world = World(both, partitions=2)
+    ids = [id_ for id_ in (f"p{i}" for i in range(100)) if partition_of(id_, 2) == 0][:12]
+    for i, id_ in enumerate(ids):
+        world.send(PREDICTIONS, id_, prediction(id_, 30 * i))
+    world.ingest(0, PREDICTIONS, 100)
+    world.flush(0)
+    world.evaluate(0, 100)
+    world.clock = 500_000
+    for partition in range(2):
+        world.flush(partition)
+    world.evaluate(0, 100)
+    go_on(world)
+    world.folds[0].tick(world.clock)
+    for world.policies in (one, both):
+        assert world.folds[0].is_behind
+        world.publish(0, world.folds[0].drain())
+        world.crash_evaluate(0)
+        world.folds[0].go_on()
+    go_on(world)
+    world.run_out()
+    counts = Counter(each.window.size_seconds for each in world.metrics if each.metric == "predictions" and each.value)
+    assert counts == {60: 6, 120: 3}
+    assert len({each.id for each in world.metrics}) == len(world.metrics)
