@@ -44,7 +44,7 @@ def examine(file: Path, instance: str | None = None, roles: Sequence[str] = ()) 
         for problem in error.problems:
             yield Finding("config", False, f"{problem.path}: found {problem.found}", f"accepted: {problem.accepted}")
         return
-    yield Finding("config", True, f"{file}, {len(setup.policies.models)} models, {len(setup.policies.rules)} rules")
+    yield Finding("config", True, f"{file}; models: {len(setup.policies.models)}, rules: {len(setup.policies.rules)}")
     state = _state(setup, instance)
     yield state
     yield _port(setup, running="in use" in state.detail)

@@ -37,7 +37,7 @@ _ADDRESS = 'an address that starts with "http://" or "https://"'
 _HEADERS = "a mapping of header names to values of one line each"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 _PASSWORD = "a text of 8 to 1,000 characters"
-_TOKEN = "1 to 4,096 printable ASCII characters without blanks"
+_TOKEN = "printable ASCII characters without blanks"
 
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
 Headers = Annotated[dict[str, str], AfterValidator(_header_mapping)]
@@ -66,7 +66,7 @@ class PrometheusConfig(Section):
 
     host: str = default("127.0.0.1", "the address to listen on", min_length=1)
     port: int = default(9108, "a port from 0 (any free one) to 65535", ge=0, le=65535)
-    bearer_token: Token | None = default(None, f"{_TOKEN}, at least 16, or null", min_length=16, repr=False)
+    bearer_token: Token | None = default(None, f"16 to 4,096 {_TOKEN}, or null", min_length=16, repr=False)
     basic_auth: BasicAuthConfig | None = default(None, "{username: NAME, password: TEXT}, or null")
     tls: TlsConfig | None = default(None, "{certificate: PATH, key: PATH}, or null")
     allow_unauthenticated: bool = default(False, "true or false")

@@ -66,6 +66,8 @@ def _accepted_instead(name: str, value: object) -> str | None:
         return _SCALARS
     if isinstance(value, str) and "\0" in value:
         return "text without the character NUL"
+    if name == "bootstrap.servers" and not (isinstance(value, str) and value.strip(", ")):
+        return "HOST:PORT of a broker; of several, with commas between them"
     return value_against(name, value)
 
 
@@ -98,7 +100,7 @@ def unknown_property_problems(properties: Mapping[str, object], path: str = "kaf
                 found = shown(value, where) if near and not is_secret(near[0]) else "an unknown property"
                 problems.append(Problem(where, found, f"a librdkafka property{hint}"))
             elif "Invalid value" in reason or "outside allowed range" in reason or "value" in reason.lower():
-                problems.append(Problem(where, shown(value, where), reason))
+                problems.append(Problem(where, shown(value, where), f"what librdkafka takes, which says: {reason}"))
             # Anything else depends on the other properties (a certificate without its key); the connection says it.
     return problems
 

@@ -46,15 +46,16 @@ _RAW_FEATURE = 15_000  # of a pane of the overall series, as long as there is no
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`bytes` of a stage, what they are for, and the keys to lower."""
+    """`bytes` of a stage, what they are for, and the keys to lower; None where no key makes them less."""
 
     stage: str
     what: str
     bytes: int
-    keys: str
+    keys: str | None
 
     def __str__(self) -> str:
-        return f"{self.stage} {format_size(self.bytes)} for {self.what} (lower {self.keys})"
+        mend = "no key lowers it" if self.keys is None else f"lower {self.keys}"
+        return f"{self.stage} {format_size(self.bytes)} for {self.what} ({mend})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,14 @@ def estimate(config: MonitorConfig, profiles: Mapping[str, Profile]) -> Estimate
         Part("ingest", "the process", _PROCESS + _CLIENT + _MODEL * len(config.models), "the number of models"),
         Part("ingest", "what waits for a flush", _UNFLUSHED * limits.max_unflushed_bytes, "limits.max_unflushed_bytes"),
         Part("ingest", "dead letters", _LETTERS * letters, "dead_letters.max_bytes_per_flush"),
-        Part("evaluate", "the process", _PROCESS + _CLIENT, "nothing"),
+        Part("evaluate", "the process", _PROCESS + _CLIENT, None),
     ]
     if joins:
-        parts.append(Part("ingest", "the join store", _JOIN_STORE, "nothing"))
+        parts.append(Part("ingest", "the join store", _JOIN_STORE, None))
     if config.repartition:
         held = _UNFLUSHED * limits.max_unflushed_bytes + _LETTERS * letters
         keys = "limits.max_unflushed_bytes, dead_letters.max_bytes_per_flush"
-        parts.append(Part("repartition", "the process", _PROCESS + _CLIENT, "nothing"))
+        parts.append(Part("repartition", "the process", _PROCESS + _CLIENT, None))
         parts.append(Part("repartition", "what waits for a flush", held, keys))
     for index, model in enumerate(config.models):
         parts.append(_model_part(index, model, limits.max_series, profiles.get(model.name)))

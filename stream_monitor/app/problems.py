@@ -23,6 +23,7 @@ _SECRET = re.compile(
     r"|basic_auth|oauthbearer\.(config|extensions)",
     re.IGNORECASE,
 )
+_YAML_WORDS = {None: "null", True: "true", False: "false"}
 _SHOWN = 80  # characters of a wrong value: enough to find it, too few to flood a terminal
 
 _VARIABLE = "STREAM_MONITOR_ and the keys on the way joined by __; entries of lists are numbered from 0"
@@ -52,7 +53,7 @@ def shown(value: object, path: str = "") -> str:
     """A wrong value as an error may show it: short, one line, no secrets."""
     if is_secret(path) or _holds_secret(value):
         return "a value that is not shown"
-    text = "null" if value is None else repr(value)
+    text = _YAML_WORDS[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 

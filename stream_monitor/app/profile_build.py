@@ -47,6 +47,8 @@ def doubts(rows: ReferenceRows, policy: ModelPolicy, made: Profile) -> list[str]
     if made.output is None:
         flag = {Task.BINARY: "--score", Task.MULTICLASS: "--label", Task.REGRESSION: "--value"}[task]
         found.append(f"no row has a prediction, so there is no psi of the output; for a CSV name its column: {flag}")
+    elif made.output.invalid > 0 and made.output.invalid + made.output.missing >= made.n:
+        found.append("no row has a prediction of its kind, so there is no psi of the output: a number for a score")
     truths = [row.label for row in rows.actuals if row is not None and row.label is not None]
     if task is Task.BINARY and truths and positive not in truths:
         found.append(

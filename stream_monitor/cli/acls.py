@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from enum import StrEnum
@@ -12,9 +13,13 @@ import typer
 
 from stream_monitor.cli.options import DEFAULT_CONFIG, ConfigFile
 from stream_monitor.cli.table import print_table
+from stream_monitor.errors import UsageError
 
 if TYPE_CHECKING:
     from stream_monitor.kafka.rights import Right
+
+# As kafka-acls reads it; it refuses a name alone, line after line.
+_PRINCIPAL = re.compile(r"[A-Za-z]+:\S(.*\S)?")
 
 
 class AclRole(StrEnum):
@@ -53,6 +58,11 @@ def acls(
     from stream_monitor.app.rights import rights_of
     from stream_monitor.app.setup import load_setup
 
+    if principal is not None and not _PRINCIPAL.fullmatch(principal):
+        raise UsageError(
+            f"--principal {principal!r} is not accepted: "
+            f"Kafka wants a type and a name, such as User:{_named(principal)}"
+        )
     setup = load_setup(config)
     lines = [
         (str(each), principal or f"User:stream-monitor-{each}", right)
@@ -69,6 +79,7 @@ def acls(
 
 
 def print_commands(lines: Sequence[tuple[str, str, Right]], servers: str) -> None:
+    typer.echo("# admin.properties: how somebody connects who may change access lists")
     last = None
     for name, who, right in lines:
         if name != last:
@@ -78,6 +89,11 @@ def print_commands(lines: Sequence[tuple[str, str, Right]], servers: str) -> Non
         words += ["--add", "--allow-principal", who, "--operation", str(right.operation)]
         words += [f"--{right.resource}", right.name, "--resource-pattern-type", _pattern(right)]
         typer.echo(shlex.join(words))
+
+
+def _named(principal: str) -> str:
+    """What was probably meant as the name."""
+    return principal.rpartition(":")[2].strip() or "NAME"
 
 
 def _cells(right: Right) -> tuple[str, str, str, str]:

@@ -10,7 +10,9 @@ from stream_monitor.errors import UsageError
 
 
 def demo(
-    duration: Annotated[str, typer.Option(help="How long it plays, e.g. 60s; 30s or more.")] = "60s",
+    duration: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long it plays, e.g. 60s; 30s or more.")
+    ] = "60s",
     drift: Annotated[bool, typer.Option("--drift/--no-drift", help="Whether the stream changes on the way.")] = True,
 ) -> None:
     """Show the monitor at work on a stream that drifts; needs no Kafka and leaves nothing behind."""

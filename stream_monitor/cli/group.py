@@ -49,6 +49,7 @@ _WORDS = (
     (re.compile(r"Input should be less than or equal to (\S+)"), r"accepted: at most \1"),
     (re.compile(r"Input should be a valid integer.*"), "accepted: a whole number"),
     (re.compile(r"Input should be a valid number.*"), "accepted: a number"),
+    (re.compile(r"Value error, ('.*') is not one of ('.*')\.?"), r"found \1; accepted: one of \2."),
 )
 
 

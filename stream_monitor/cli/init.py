@@ -13,7 +13,7 @@ from stream_monitor.errors import StreamMonitorError
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = DEFAULT_CONFIG,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = DEFAULT_CONFIG,
 ) -> None:
     """Write a commented config to start from."""
     try:

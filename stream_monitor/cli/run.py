@@ -21,7 +21,9 @@ class Role(StrEnum):
 def run(
     config: ConfigFile = DEFAULT_CONFIG,
     role: Annotated[Role | None, typer.Option(help="Run only this stage; default: all that the config needs.")] = None,
-    instance: Annotated[str | None, typer.Option(help="Name of this instance; default: the host's name.")] = None,
+    instance: Annotated[
+        str | None, typer.Option(metavar="ID", help="Name of this instance; default: the host's name.")
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=0, max=64, help="Start so many ingest processes, ID-0, ID-1, …; 0: ingest in this one.")
     ] = 0,

@@ -10,7 +10,7 @@ from stream_monitor.errors import UsageError
 
 
 def schema(
-    event: Annotated[str | None, typer.Argument(metavar="[EVENT]", help="Only this event; else all of them.")] = None,
+    event: Annotated[str | None, typer.Argument(metavar="EVENT", help="Only this event; else all of them.")] = None,
 ) -> None:
     """Print the JSON Schemas of all public events."""
     import json

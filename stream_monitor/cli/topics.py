@@ -29,6 +29,8 @@ def create(config: ConfigFile = DEFAULT_CONFIG) -> None:
     reports = create_topics(connection.admin, specs, replication=setup.config.topics.replication_factor or -1)
     for report in reports:
         done = "created" if report.created else "exists "
-        typer.echo(f"{done}  {report.spec.name}  {report.partitions} partitions")
+        typer.echo(
+            f"{done}  {report.spec.name}  {report.partitions} {'partition' if report.partitions == 1 else 'partitions'}"
+        )
         for difference in report.differences:
             typer.secho(f"         differs: {difference}", fg="yellow")

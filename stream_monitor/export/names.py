@@ -118,7 +118,11 @@ ALERT_ACTIVE = _gauge(
     "alert_active", "1 while any series of the alert fires, 0 after it resolved.", "model_name", "alert", "severity"
 )
 LABELS_JOINED = _counter(
-    "labels_joined_total", "Labels by outcome of the join with their prediction.", "model_name", "outcome"
+    "labels_joined_total",
+    "What came of labels: new, revised, duplicate or ineligible; joined: pairs made of a label and its prediction, "
+    "of which unknown_class are in no figure; duplicate_prediction: predictions that came again.",
+    "model_name",
+    "outcome",
 )
 JOIN_STATE_ENTRIES = _gauge("join_state_entries", "Entries in the local join stores of this process.")
 JOIN_STATE_BYTES = _gauge("join_state_bytes", "Bytes on disk of the local join stores of this process.")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from stream_monitor.app.config import parse_config
-from stream_monitor.app.kafka_properties import property_problems
+from stream_monitor.app.kafka_properties import property_problems, unknown_property_problems
 from stream_monitor.app.kafka_refused import (
     JUDGED_FAMILIES,
     OBJECT_SUFFIXES,
@@ -139,7 +139,7 @@ def test_what_a_newer_librdkafka_adds_to_a_security_family_waits_for_its_verdict
         ({"sasl.mechanisms": "gssapi"}, "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"),
         ({"security.protocol": "SASL_SSL"}, "sasl.mechanism: found nothing; accepted: PLAIN"),
         ({"sasl.mechanism": "PLAIN", "sasl.mechanisms": "PLAIN"}, "not both"),
-        ({"enable.ssl.certificate.verification": False}, "true: anybody could pretend to be the broker"),
+        ({"enable.ssl.certificate.verification": False}, "found false; accepted: true: anybody could pretend to be"),
         ({"enable.ssl.certificate.verification": "f"}, "ssl.ca.location"),
         ({"sasl.oauthbearer.metadata.authentication.type": "azure_imds"}, "cloud identity"),
         ({"sasl.oauthbearer.token.endpoint.url": "http://169.254.169.254/token"}, "an https:// address"),
@@ -151,6 +151,9 @@ def test_what_a_newer_librdkafka_adds_to_a_security_family_waits_for_its_verdict
         ({"client.id": "a\0b"}, "without the character NUL"),
         ({"client.id": ["a"]}, "a string, a number"),
         ({"default.topic.config": {"acks": 1}}, "callbacks and objects"),
+        ({"bootstrap.servers": ""}, "found ''; accepted: HOST:PORT"),
+        ({"bootstrap.servers": " , "}, "HOST:PORT"),
+        ({"bootstrap.servers": 9092}, "found 9092; accepted: HOST:PORT"),
         ({"ssl.key.locatoin": "x"}, "did you mean 'ssl.key.location'?"),
     ],
 )
@@ -158,6 +161,12 @@ def test_some_are_refused_for_their_value_or_their_company(properties: dict[Any,
     (said,) = problems(properties)
     assert accepted in said
     assert "pw" not in said
+
+
+def test_a_value_that_librdkafka_refuses_is_told_from_what_it_says() -> None:
+    (problem,) = unknown_property_problems({"fetch.max.bytes": "lots"})
+    assert problem.found == "'lots'"
+    assert problem.accepted.startswith("what librdkafka takes, which says: ")
 
 
 @pytest.mark.parametrize(
@@ -169,6 +178,7 @@ def test_some_are_refused_for_their_value_or_their_company(properties: dict[Any,
             "sasl.username": "u",
             "ssl.ca.location": "x",
         },
+        {"bootstrap.servers": "a:9092, [::1]:9092,b"},
         {"security.protocol": "ssl", "ssl.certificate.location": "c.pem", "ssl.key.location": "k.pem"},
         {"heartbeat.interval.ms": 3_000},
         {"sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.token.endpoint.url": "http://localhost:8080/token"},

@@ -68,6 +68,13 @@ def test_a_config_beyond_the_budget_is_refused_with_what_takes_most_and_what_to_
     assert load_setup(file).memory.total < 200 * GIB
 
 
+def test_what_no_key_lowers_is_said_to_be_so() -> None:
+    large = parse_config({"models": [{"name": "credit"}], "limits": {"memory_budget": "64MiB"}})
+    (problem,) = budget_problems(large, estimate(large, {}))
+    assert "for the process (no key lowers it)" in problem.found
+    assert "lower None" not in problem.found
+
+
 def test_the_budget_is_met_exactly_or_not() -> None:
     found = estimate(parse_config(document()), {})
     assert not budget_problems(parse_config({**document(), "limits": {"memory_budget": found.total}}), found)

@@ -160,9 +160,10 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         ("run --workers -1", "'--workers': accepted: 0 or more"),
         ("run --port x", "'--port': accepted: a whole number"),
         ("generate --missing x", "'--missing': accepted: a number"),
+        ("run --role x", "'--role': found 'x'; accepted: one of 'repartition', 'ingest', 'evaluate', 'react'."),
     ],
 )
-def test_a_wrong_number_for_an_option_is_answered_in_our_words(run: Run, words: str, said: str) -> None:
+def test_a_wrong_value_for_an_option_is_answered_in_our_words(run: Run, words: str, said: str) -> None:
     result = run(*words.split())
     assert result.exit_code == 2
     assert said in result.stderr

@@ -116,6 +116,7 @@ def test_label_events_among_the_predictions_are_named_as_such(run: Run, tmp_path
     ("columns", "row", "options", "said"),
     [
         ("a,p,y", "1,0.5,0", [], "no row has a prediction"),
+        ("a,p,y", "1,high,0", ["--score", "p"], "no row has a prediction of its kind"),
         ("a,p,y", "1,0.5,no", ["--score", "p", "--actual", "y"], "none of 40 true classes is the positive_class '1'"),
         ("a,p,y", "1,50,1", ["--score", "p", "--actual", "y"], "scores reach from 50 to 50"),
         ("a,p,y", "1 EUR,0.5,1", ["--score", "p", "--numeric", "a"], "feature a has no value of its kind"),
