@@ -1,6 +1,7 @@
 """A long random mix of all faults, then the comparison. All of it follows from the seed, but the moments.
 
-Faults are drawn like cards: every kind as often as its weight, in random order, then the pack is shuffled anew.
+Faults are drawn like cards: every kind once, in random order, then the rest of the pack, in which each is as often as
+its weight says; then the pack is shuffled anew.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def run_mix(
 def drawn(faults: list[Fault], rng: random.Random):  # type: ignore[no-untyped-def]
     """Without end."""
     while True:
-        pack = [each for each in faults for _ in range(each.weight)]
-        rng.shuffle(pack)
-        yield from pack
+        rest = [each for each in faults for _ in range(each.weight - 1)]
+        for pack in (list(faults), rest):
+            rng.shuffle(pack)
+            yield from pack
