@@ -95,7 +95,8 @@ class ReactWorker:
         finally:
             self._ready.clear()
             starting.cancel()
-            stopping = asyncio.gather(*(app.stop() for app in apps), return_exceptions=True)
+            # With `starting`, or asyncio would log a traceback of our own cancelling where a stop comes amid the start.
+            stopping = asyncio.gather(starting, *(app.stop() for app in apps), return_exceptions=True)
             # A broker that is gone answers neither the last commit nor the farewell; what was not committed is
             # read again.
             await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
