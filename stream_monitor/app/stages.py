@@ -54,15 +54,7 @@ def ingest_part(setup: Setup, owned: Instance, board: Board, changes: LoopChange
             stopping=stop.is_set,
         )
         try:
-            policy = ingest_policy(
-                names,
-                setup.client,
-                owned.name,
-                flush_interval_ms=setup.config.flush_interval,
-                early_flush_gap_ms=setup.config.early_flush_gap,
-                idle_timeout_ms=setup.config.idle_timeout,
-                **(changes or {}),
-            )
+            policy = ingest_policy(names, setup.client, owned.name, **_paces(setup), **(changes or {}))
             ingest_loop(stage, policy, on_snapshot=publisher.on_snapshot).run(stop)
         finally:
             stage.close()
@@ -96,15 +88,7 @@ def repartition_part(setup: Setup, owned: Instance, board: Board, changes: LoopC
         counts = _counts(setup, "repartition")
         settings = RepartitionSettings(names, counts, owned.name, letters.enabled, letters.stop_on_flood)
         stage = RepartitionStage(setup.policies, setup.decode, settings, on_commit=publisher.on_commit)
-        policy = repartition_policy(
-            names,
-            setup.client,
-            owned.name,
-            flush_interval_ms=setup.config.flush_interval,
-            early_flush_gap_ms=setup.config.early_flush_gap,
-            idle_timeout_ms=setup.config.idle_timeout,
-            **(changes or {}),
-        )
+        policy = repartition_policy(names, setup.client, owned.name, **_paces(setup), **(changes or {}))
         try:
             Loop(stage, policy, on_snapshot=publisher.on_snapshot).run(stop)
         finally:
@@ -131,17 +115,20 @@ def evaluate_part(setup: Setup, owned: Instance, board: Board, changes: LoopChan
             on_revoked=publisher.on_revoked,
             stopping=stop.is_set,
         )
-        policy = evaluate_policy(
-            names,
-            setup.client,
-            owned.name,
-            flush_interval_ms=setup.config.flush_interval,
-            early_flush_gap_ms=setup.config.early_flush_gap,
-            **(changes or {}),
-        )
+        policy = evaluate_policy(names, setup.client, owned.name, **_paces(setup), **(changes or {}))
         Loop(stage, policy, on_snapshot=publisher.on_snapshot).run(stop)
 
     return Part("evaluate", run, lambda: publisher.committed, {"unknown-schema": lambda: publisher.knows_schemas})
+
+
+def _paces(setup: Setup) -> dict[str, int | None]:
+    """When a loop flushes, and what it calls idle."""
+    config = setup.config
+    return {
+        "flush_interval_ms": config.flush_interval,
+        "early_flush_gap_ms": config.early_flush_gap,
+        "idle_timeout_ms": config.idle_timeout,
+    }
 
 
 def _counts(setup: Setup, role: str) -> dict[str, int]:
