@@ -90,7 +90,9 @@ def test_there_is_a_verdict_on_every_property_of_the_installed_librdkafka(tmp_pa
     assert {name for name in PASSED if reason_against(name)} == set()
 
 
-@pytest.mark.parametrize("name", [*REFUSED, *OWNED, *sorted(OBJECTS), "error_cb", "oauth_cb", "ssl_engine_callback_data"])
+@pytest.mark.parametrize(
+    "name", [*REFUSED, *OWNED, *sorted(OBJECTS), "error_cb", "oauth_cb", "ssl_engine_callback_data"]
+)
 def test_what_is_refused_is_refused_from_file_and_environment_alike(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (said,) = problems({name: "x"})
     assert said.startswith(f"kafka.{name}: found ")
