@@ -322,6 +322,7 @@ def playing_field(
     program: tuple[str, ...] = FRAGILE,
     session_ms: int = SESSION_MS,
     flush: str = "200ms",
+    idle: str = "3s",
 ) -> Iterator[Field]:
     """A monitor of two models whose workers are all ready, and a stream that is being written."""
     topics = TopicSpace(bootstrap, "chaos")
@@ -334,7 +335,7 @@ def playing_field(
             topics={"panes_partitions": 2},
             flush_interval=flush,
             revision_interval="500ms",
-            idle_timeout="3s",
+            idle_timeout=idle,
             live_horizon=None,
             rules=[{"name": "drift", "metric": "csi", "above": 0.1, "for": 2}],
         )

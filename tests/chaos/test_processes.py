@@ -130,7 +130,8 @@ def test_a_process_stopped_beyond_its_session_is_fenced(
 
 
 def test_one_worker_becomes_three_and_one_again_under_load(bootstrap: str, tmp_path: Path, seed: int) -> None:
-    with field_of(bootstrap, tmp_path, seed, ingest=("a",), evaluate=("e",), flush="4s") as field:
+    # Ends of partitions are asked for at flushes: idleness shorter than a few of them is never proved.
+    with field_of(bootstrap, tmp_path, seed, ingest=("a",), evaluate=("e",), flush="4s", idle="20s") as field:
         faults.scale_up_and_down(field)
         verdict = proved(field, seed)
         amid = [int(note.split()[1]) for worker in field.workers for note in field.orders(worker).notes()]
