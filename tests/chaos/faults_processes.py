@@ -78,10 +78,11 @@ def terminate_and_start(field: Field) -> None:
 
 
 def drain(field: Field, victim: Process) -> float:
+    of_the_dead = field.left_open(victim.role)  # of others that were killed a moment ago
     strike = field.strike(victim)
     took = field.terminate(victim)
     strike.undone = field.unread(victim.role)
-    if victim.code == 0 and (found := field.left_open(victim.role)):
+    if victim.code == 0 and (found := field.left_open(victim.role) - of_the_dead):
         field.findings.append(f"{victim.name} left transactions open when it drained: {sorted(found)}")
     field.struck(strike, f"drained in {took:.1f} s")
     field.launch(victim)
