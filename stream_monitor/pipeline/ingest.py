@@ -155,10 +155,10 @@ class IngestFold:
         self._counters.consumed[PREDICTIONS] += len(records.values)
         for name, rows in self._gathered(records).items():
             model = self._models[name]
-            partitions = _at(records.partitions, rows.places)
+            partitions = at(records.partitions, rows.places)
             self._horizon.note(PREDICTIONS, name, partitions, rows.moments)
             if model.joining is not None:
-                offsets = _at(records.offsets, rows.places)
+                offsets = at(records.offsets, rows.places)
                 effects = model.joining.predictions(self._overlay, rows, partitions, offsets)
                 self._take(model, rows.ids, effects)
                 if effects.repeats:
@@ -175,7 +175,7 @@ class IngestFold:
             some = slice(start, start + ROWS_AT_ONCE)
             decoded = self._decoder.decode_batch(records.values[some], records.timestamps_ms[some])
             self._reject(PREDICTIONS, [(start + i, reject) for i, reject in decoded.rejects], records)
-            for name, rows, moments, index in _by_model(decoded):
+            for name, rows, moments, index in by_model(decoded):
                 places = [start + i for i in index]
                 columns = gathered.get(name)
                 if columns is None:
@@ -195,17 +195,17 @@ class IngestFold:
         decoded = self._label_decoder.decode_batch(records.values, records.timestamps_ms)
         self._counters.consumed[LABELS] += len(records.values)
         self._reject(LABELS, decoded.rejects, records)
-        for name, rows, moments, index in _by_model(decoded):
+        for name, rows, moments, index in by_model(decoded):
             model = self._model(name)
             if model is None:
                 self._reject(LABELS, [(i, self._too_many_models(name)) for i in index], records)
                 continue
-            partitions = _at(records.partitions, index)
+            partitions = at(records.partitions, index)
             self._horizon.note(LABELS, name, partitions, moments)
             if model.joining is None or not model.policy.joins_labels:
                 self._counters.joined[name, "labels_off"] += len(rows)
                 continue
-            offsets = _at(records.offsets, index)
+            offsets = at(records.offsets, index)
             effects = model.joining.labels(self._overlay, rows, moments, partitions, offsets)
             self._take(model, [row.prediction_id for row in rows], effects)
 
@@ -305,7 +305,7 @@ class IngestFold:
                 self._upstream.hear(role, records.partitions[place], mark, records.timestamps_ms[place])
                 self._rejected_before.update(mark.rejects)
         partitions, offsets, times, keys, values = records
-        return Records(_at(partitions, kept), _at(offsets, kept), _at(times, kept), _at(keys, kept), _at(values, kept))
+        return Records(at(partitions, kept), at(offsets, kept), at(times, kept), at(keys, kept), at(values, kept))
 
     def _start_anew(self) -> None:
         self._overlay.drop()
@@ -358,7 +358,7 @@ class IngestFold:
             self._rejected.add(role, reject, records.row(place))
 
 
-def _by_model(decoded: Decoded[RowT]) -> Iterator[tuple[str, list[RowT], NDArray[np.int64], Sequence[int]]]:
+def by_model(decoded: Decoded[RowT]) -> Iterator[tuple[str, list[RowT], NDArray[np.int64], Sequence[int]]]:
     """Rows of each model with their times and places in the batch; nothing is copied where there is one model."""
     names = [row.model_name for row in decoded.rows]
     if len(set(names)) <= 1:
@@ -369,10 +369,10 @@ def _by_model(decoded: Decoded[RowT]) -> Iterator[tuple[str, list[RowT], NDArray
     for i, name in enumerate(names):
         places.setdefault(name, []).append(i)
     for name, mine in places.items():
-        yield name, _at(decoded.rows, mine), decoded.timestamps[mine], _at(decoded.index, mine)
+        yield name, at(decoded.rows, mine), decoded.timestamps[mine], at(decoded.index, mine)
 
 
-def _at(column: Sequence[ItemT], places: Sequence[int]) -> list[ItemT]:
+def at(column: Sequence[ItemT], places: Sequence[int]) -> list[ItemT]:
     """Items at ascending places; the column itself where that is all of it."""
     if len(places) == len(column) and isinstance(column, list):
         return column

@@ -17,13 +17,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from stream_monitor.events.decode import IdentityDecoder, LabelDecoder
 from stream_monitor.events.policy import DecodePolicy
 from stream_monitor.events.rejects import DeadLetter
 from stream_monitor.pipeline.horizon import Horizon, Span
-from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, Records
+from stream_monitor.pipeline.ingest import LABELS, PREDICTIONS, Records, at, by_model
 from stream_monitor.pipeline.messages import FORMAT, Progress, encode
 from stream_monitor.pipeline.policy import Policies
 from stream_monitor.pipeline.rejected import Rejected
@@ -78,22 +76,14 @@ class RepartitionFold:
         for place, reject in decoded.rejects:
             self._counters.rejected[role, str(reject.reason)] += 1
             self._rejected.add(role, reject, records.row(place))
-        places = decoded.index
         self._held_bytes += sum(len(value) for value in records.values if value)
         self._events.setdefault(role, []).extend(
             Keyed(row.prediction_id.encode("utf-8", "surrogatepass"), value)
-            for row, value in zip(decoded.rows, _at(records.values, places), strict=True)
+            for row, value in zip(decoded.rows, at(records.values, decoded.index), strict=True)
+            if value is not None  # none is: such a record is a reject
         )
-        names = [row.model_name for row in decoded.rows]
-        partitions = _at(records.partitions, places)
-        if len(set(names)) == 1:
-            self._horizon.note(role, names[0], partitions, decoded.timestamps)
-            return
-        by_model: dict[str, list[int]] = {}
-        for place, name in enumerate(names):
-            by_model.setdefault(name, []).append(place)
-        for name, mine in by_model.items():
-            self._horizon.note(role, name, _at(partitions, mine), decoded.timestamps[np.array(mine)])
+        for name, _, moments, places in by_model(decoded):
+            self._horizon.note(role, name, at(records.partitions, places), moments)
 
     def is_awaited(self) -> bool:
         """True if what was read since the last flush may let a window close."""
@@ -137,8 +127,3 @@ class RepartitionFold:
         self._rejected = Rejected(self._policies.dead_letters)
         self._counters = RepartitionCounters()
         self._horizon.start_anew()
-
-
-def _at(column: Sequence[object], places: Sequence[int]) -> list:  # type: ignore[type-arg]
-    """Items at ascending places; the column itself where that is all of it."""
-    return list(column) if len(places) == len(column) else [column[i] for i in places]
